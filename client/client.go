@@ -1,0 +1,241 @@
+// Package client hands tasks to the yard and gets their results: the door for
+// Go services, and what the command line and the HTTP API use too.
+//
+// It promises that a task whose Enqueue returned without an error is queued,
+// and that the same id never makes two tasks. A Client is safe for concurrent
+// use and is stopped by Close.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// Config says where the yard is and what may wait in it.
+type Config struct {
+	// RedisURL is redis://, rediss://, redis-sentinel:// or unix://; several
+	// hosts are a cluster.
+	RedisURL string
+	// QueueLimit bounds the tasks that wait in an interactive queue,
+	// BulkLimit those in a bulk queue.
+	QueueLimit, BulkLimit int
+}
+
+// DefaultConfig returns the limits of a yard.
+func DefaultConfig() Config { return Config{QueueLimit: 500, BulkLimit: 50000} }
+
+// Validate reports every setting that is out of bounds. The address is checked
+// by Open.
+func (c Config) Validate() error {
+	var errs []error
+	if c.QueueLimit < 1 || c.QueueLimit > 10_000_000 {
+		errs = append(errs, fmt.Errorf("queue limit must be from 1 to 10000000, got %d", c.QueueLimit))
+	}
+	if c.BulkLimit < 1 || c.BulkLimit > 10_000_000 {
+		errs = append(errs, fmt.Errorf("bulk queue limit must be from 1 to 10000000, got %d", c.BulkLimit))
+	}
+	return errors.Join(errs...)
+}
+
+// Errors of the client that callers tell apart, beside *tasks.InvalidError.
+var (
+	// ErrNotFound: no task has the id, or it is no longer kept.
+	ErrNotFound = results.ErrNotFound
+	// ErrFinal: the task has ended and cannot be canceled.
+	ErrFinal = results.ErrFinal
+	// ErrTooManyWaits: this process waits for as many tasks as it may.
+	ErrTooManyWaits = results.ErrTooManyWaits
+)
+
+type (
+	// FullError tells that a queue has reached its limit.
+	FullError = results.FullError
+	// ConflictError tells that an id belongs to a task with another payload.
+	ConflictError = results.ConflictError
+	// UnavailableError tells that Redis did not answer.
+	UnavailableError = broker.UnavailableError
+)
+
+// Client hands tasks over.
+type Client struct {
+	cfg    Config
+	store  *results.Store
+	events *results.Events
+	stop   func() error
+}
+
+// Open connects to the yard's Redis.
+func Open(ctx context.Context, cfg Config) (*Client, error) {
+	bc := broker.DefaultConfig()
+	bc.URL = cfg.RedisURL
+	b, err := broker.Open(ctx, bc, zerolog.Nop())
+	if err != nil {
+		return nil, err
+	}
+	c, err := New(b, cfg)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	stopEvents := c.stop
+	c.stop = func() error { return errors.Join(stopEvents(), b.Close()) }
+	return c, nil
+}
+
+// New returns a client on a broker that the caller closes after it.
+func New(b *broker.Broker, cfg Config) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	store := results.New(b)
+	c := &Client{cfg: cfg, store: store, events: store.NewEvents()}
+	ctx, cancel := context.WithCancel(context.Background()) // ends with Close
+	var running sync.WaitGroup
+	running.Go(func() { c.events.Run(ctx) }) //nolint:errcheck // ends only with ctx
+	c.stop = sync.OnceValue(func() error {
+		cancel()
+		running.Wait()
+		return nil
+	})
+	return c, nil
+}
+
+// Close ends every wait's subscription; waits that are under way go on by
+// polling until their context ends.
+func (c *Client) Close() error { return c.stop() }
+
+// Enqueue hands over one task and returns it as queued. With an id that is
+// known, the task of that id comes back; a *ConflictError tells that its
+// payload is another. Other errors: *tasks.InvalidError, *FullError,
+// *UnavailableError.
+func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, error) {
+	list, err := c.EnqueueAll(ctx, []tasks.Request{r})
+	if err != nil {
+		return tasks.Task{}, err
+	}
+	return list[0].Task, list[0].Err
+}
+
+// Enqueued is the answer to one request of EnqueueAll.
+type Enqueued struct {
+	Task tasks.Task
+	Err  error
+}
+
+// EnqueueAll hands over many tasks in few round trips. The answers have the
+// order of the requests; the second value is set if Redis failed, and then no
+// answer is known.
+func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]Enqueued, error) {
+	now := time.Now()
+	answers := make([]Enqueued, len(requests))
+	admissions := make([]results.Admission, 0, len(requests))
+	index := make([]int, 0, len(requests))
+	for i, r := range requests {
+		checked, err := r.Check(now)
+		if err != nil {
+			answers[i].Err = err
+			continue
+		}
+		a := c.admission(checked)
+		answers[i].Task = queued(a, now)
+		admissions, index = append(admissions, a), append(index, i)
+	}
+	for len(admissions) > 0 {
+		n := chunk(admissions)
+		errs, err := c.store.Admit(ctx, admissions[:n]...)
+		if err != nil {
+			return nil, err
+		}
+		for j, err := range errs {
+			a := &answers[index[j]]
+			if a.Err = err; errors.Is(err, results.ErrKnown) {
+				a.Task, a.Err = c.store.Get(ctx, a.Task.ID, a.Task.Queue)
+			}
+		}
+		admissions, index = admissions[n:], index[n:]
+	}
+	return answers, nil
+}
+
+// chunk says how many admissions go into one round trip: not so many that
+// Redis answers nobody else meanwhile, nor so large that they fill its buffers.
+func chunk(all []results.Admission) int {
+	const most, mostBytes = 500, 4 << 20
+	bytes := 0
+	for i, a := range all {
+		if bytes += len(a.Request.Payload); i == most || (bytes > mostBytes && i > 0) {
+			return i
+		}
+	}
+	return len(all)
+}
+
+func (c *Client) admission(r tasks.Request) results.Admission {
+	a := results.Admission{ID: r.Options.ID, Request: r, Limit: c.Limit(r.Options.Queue)}
+	if a.ID == "" {
+		// Version 7 begins with the time: ids sort by age.
+		a.ID = uuid.Must(uuid.NewV7()).String()
+	}
+	return a
+}
+
+func queued(a results.Admission, now time.Time) tasks.Task {
+	t := tasks.Task{
+		ID: a.ID, Kind: a.Request.Kind, Queue: a.Request.Options.Queue, State: tasks.Pending,
+		EnqueuedAt: now.UTC().Truncate(time.Millisecond),
+	}
+	if !a.Request.Options.Start(now).IsZero() {
+		t.State = tasks.Scheduled
+	}
+	return t
+}
+
+// QueueInfo is how many tasks of a queue are in each state.
+type QueueInfo = results.Queue
+
+// Queues reads every queue of the yard.
+func (c *Client) Queues(ctx context.Context) ([]QueueInfo, error) { return c.store.Queues(ctx) }
+
+// Limit is how many tasks may wait in a queue.
+func (c *Client) Limit(queue string) int {
+	if strings.HasSuffix(queue, ":bulk") {
+		return c.cfg.BulkLimit
+	}
+	return c.cfg.QueueLimit
+}
+
+// Task returns a task as it is now, with its result or error if it has one.
+func (c *Client) Task(ctx context.Context, id string) (tasks.Task, error) {
+	return c.store.Get(ctx, id)
+}
+
+// Wait returns the task once it is final. If ctx ends first it returns the
+// task as it then was, and the context's error.
+func (c *Client) Wait(ctx context.Context, id string) (tasks.Task, error) {
+	return c.events.Wait(ctx, id)
+}
+
+// Do enqueues a task and waits for its end.
+func (c *Client) Do(ctx context.Context, r tasks.Request) (tasks.Task, error) {
+	t, err := c.Enqueue(ctx, r)
+	if err != nil {
+		return t, err
+	}
+	return c.events.Wait(ctx, t.ID, t.Queue)
+}
+
+// Cancel withdraws a task and returns it as it then is: one that waited is
+// canceled, one that runs is asked to stop. ErrFinal tells that it had ended.
+func (c *Client) Cancel(ctx context.Context, id string) (tasks.Task, error) {
+	return c.store.Cancel(ctx, id)
+}

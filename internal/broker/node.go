@@ -1,0 +1,108 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	nodesKey      = "jobyard:nodes" // sorted set: node id by last heartbeat in ms
+	nodeKeyPrefix = "jobyard:node:"
+	// HeartbeatEvery is the period of a node's heartbeat.
+	HeartbeatEvery = 2 * time.Second
+	// NodeSilent is how old a heartbeat may be before its node counts as down.
+	NodeSilent = 3 * HeartbeatEvery
+	// nodeForget is how long a node that went away is still shown.
+	nodeForget = 10 * time.Minute
+	// maxNodes bounds how many nodes are read.
+	maxNodes = 1000
+)
+
+// Node is a worker's heartbeat: what the monitor shows of it. Memory is in
+// bytes, CPU in percent of one core.
+type Node struct {
+	ID          string              `json:"id"`
+	Host        string              `json:"host"`
+	PID         int                 `json:"pid"`
+	Version     string              `json:"version"`
+	State       string              `json:"state"` // running, draining, stopped
+	StartedAt   time.Time           `json:"started_at"`
+	SeenAt      time.Time           `json:"seen_at"`
+	RSS         int64               `json:"rss_bytes"`
+	HeapLive    int64               `json:"heap_live_bytes"`
+	MemoryLimit int64               `json:"memory_limit_bytes"`
+	Goroutines  int                 `json:"goroutines"`
+	CPUPercent  float64             `json:"cpu_percent"`
+	OpenFiles   int                 `json:"open_files"`
+	Isolation   string              `json:"isolation"` // full, partial, none
+	Kinds       map[string]NodeKind `json:"kinds"`
+}
+
+// NodeKind is what a node does of one kind.
+type NodeKind struct {
+	Slots     int   `json:"slots"`
+	Busy      int   `json:"busy"`
+	Completed int64 `json:"completed"`
+	Failed    int64 `json:"failed"`
+}
+
+// Up reports whether the node's heartbeat is fresh.
+func (n Node) Up(now time.Time) bool { return n.State != "stopped" && now.Sub(n.SeenAt) <= NodeSilent }
+
+// Busy counts the slots in use over all kinds.
+func (n Node) Busy() (busy, slots int) {
+	for _, k := range n.Kinds {
+		busy, slots = busy+k.Busy, slots+k.Slots
+	}
+	return busy, slots
+}
+
+// PutNode writes a heartbeat.
+func (b *Broker) PutNode(ctx context.Context, n Node) error {
+	raw, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("encode heartbeat: %w", err)
+	}
+	ctx, cancel := b.CallContext(ctx)
+	defer cancel()
+	_, err = b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.Set(ctx, nodeKeyPrefix+n.ID, raw, nodeForget)
+		p.ZAdd(ctx, nodesKey, redis.Z{Score: float64(n.SeenAt.UnixMilli()), Member: n.ID})
+		p.ZRemRangeByScore(ctx, nodesKey, "-inf", fmt.Sprint(n.SeenAt.Add(-nodeForget).UnixMilli()))
+		return nil
+	})
+	return b.Explain(err)
+}
+
+// Nodes lists the nodes seen lately, the freshest first.
+func (b *Broker) Nodes(ctx context.Context) ([]Node, error) {
+	ctx, cancel := b.CallContext(ctx)
+	defer cancel()
+	ids, err := b.client.ZRevRange(ctx, nodesKey, 0, maxNodes-1).Result()
+	if err != nil {
+		return nil, b.Explain(err)
+	}
+	cmds, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, id := range ids {
+			p.Get(ctx, nodeKeyPrefix+id)
+		}
+		return nil
+	})
+	if err != nil && err != redis.Nil {
+		return nil, b.Explain(err)
+	}
+	nodes := make([]Node, 0, len(cmds))
+	for _, cmd := range cmds {
+		raw, err := cmd.(*redis.StringCmd).Bytes()
+		var n Node
+		if err != nil || json.Unmarshal(raw, &n) != nil {
+			continue // expired in between, or written by a stranger
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
+}

@@ -1,0 +1,144 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// WakeChannel is where a queue's name is announced when it gets work after it
+// was empty.
+const WakeChannel = "jobyard:wake"
+
+// Sweep is how long an idle worker waits before it looks without having been
+// woken: the safety net for announcements that were lost.
+const Sweep = time.Second
+
+// Waker holds an idle worker back from Redis until one of its queues has work.
+//
+// A queue's generation grows with every announcement. Whoever finds a queue
+// empty gives Empty the generation it read before it looked: an announcement
+// in between is then never missed.
+type Waker struct {
+	mu     sync.Mutex
+	gen    map[string]uint64
+	empty  map[string]uint64
+	change chan struct{} // closed and renewed with every announcement
+	closed bool
+}
+
+// NewWaker watches the queues of one asynq server.
+func NewWaker(queues ...string) *Waker {
+	w := &Waker{gen: map[string]uint64{}, empty: map[string]uint64{}, change: make(chan struct{})}
+	for _, q := range queues {
+		w.gen[q] = 1
+	}
+	return w
+}
+
+// Announce wakes whoever waits for the queue; queues of other servers are
+// ignored.
+func (w *Waker) Announce(queue string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ours := w.gen[queue]; ours {
+		w.gen[queue]++
+		w.signal()
+	}
+}
+
+// AnnounceAll wakes for every queue, as after a lost connection.
+func (w *Waker) AnnounceAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for q := range w.gen {
+		w.gen[q]++
+	}
+	w.signal()
+}
+
+func (w *Waker) signal() {
+	close(w.change)
+	w.change = make(chan struct{})
+}
+
+// Close lets every wait return, now and later.
+func (w *Waker) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closed {
+		w.closed = true
+		w.signal()
+	}
+}
+
+// Await returns the queue's generation, and whether to look into it. If every
+// queue is known to be empty it first waits for an announcement, at most Sweep.
+func (w *Waker) Await(ctx context.Context, queue string) (gen uint64, look bool) {
+	deadline := time.NewTimer(Sweep)
+	defer deadline.Stop()
+	for {
+		w.mu.Lock()
+		gen, known := w.gen[queue], w.empty[queue]
+		change, closed := w.change, w.closed
+		idle := w.allEmpty()
+		w.mu.Unlock()
+		switch {
+		case closed:
+			return gen, false
+		case gen != known:
+			return gen, true
+		case !idle:
+			return gen, false // another queue has work: asynq looks there next
+		}
+		select {
+		case <-change:
+		case <-deadline.C:
+			w.AnnounceAll()
+		case <-ctx.Done():
+			return gen, false
+		}
+	}
+}
+
+func (w *Waker) allEmpty() bool {
+	for q, g := range w.gen {
+		if w.empty[q] != g {
+			return false
+		}
+	}
+	return true
+}
+
+// Empty notes that the queue was found empty at a generation.
+func (w *Waker) Empty(queue string, gen uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.empty[queue] = gen
+}
+
+// Listen passes every message of the channels to deliver until ctx ends. After
+// each (re)connection it calls resumed, because messages may have been lost.
+func Listen(ctx context.Context, c redis.UniversalClient, deliver func(channel, payload string), resumed func(), channels ...string) error {
+	sub := c.Subscribe(ctx, channels...)
+	defer sub.Close()
+	messages := sub.ChannelWithSubscriptions(redis.WithChannelSize(1024))
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m, ok := <-messages:
+			if !ok {
+				return nil
+			}
+			switch m := m.(type) {
+			case *redis.Subscription:
+				resumed()
+			case *redis.Message:
+				deliver(m.Channel, m.Payload)
+			}
+		}
+	}
+}

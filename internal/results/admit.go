@@ -1,0 +1,197 @@
+package results
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// HeaderTimeout carries a task's hard limit, which asynq would round to
+// seconds.
+const HeaderTimeout = "jobyard-timeout"
+
+// TimeoutGrace is how much later than ours asynq's own deadline is, so that
+// our verdict decides.
+const TimeoutGrace = 15 * time.Second
+
+// ErrKnown tells that the same task was admitted before.
+var ErrKnown = errors.New("the task is known")
+
+// FullError tells that a queue has reached its limit.
+type FullError struct {
+	Queue          string
+	Waiting, Limit int
+}
+
+// Error says which queue and what to do.
+func (e *FullError) Error() string {
+	return fmt.Sprintf("queue %s is full: %d of %d tasks wait; try again later or add workers", e.Queue, e.Waiting, e.Limit)
+}
+
+// ConflictError tells that the id belongs to a task with another payload.
+type ConflictError struct{ ID string }
+
+// Error says which id and what to do.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("task id %s belongs to a task with another payload; use another id", e.ID)
+}
+
+// Admission is one task to admit: a checked request under an id.
+type Admission struct {
+	ID      string
+	Request tasks.Request // as Request.Check returned it
+	Limit   int           // of its queue
+}
+
+// Admit queues the tasks in one round trip. The answers have the order of the
+// admissions: nil, ErrKnown, a *FullError or a *ConflictError each. The second
+// value is set if Redis failed; then nothing is known of any of them.
+func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	calls := make([]scriptCall, len(all))
+	for i, a := range all {
+		var err error
+		if calls[i], err = s.admission(a); err != nil {
+			return nil, err
+		}
+	}
+	cmds, err := runAll(ctx, s.broker.Client(), admitScript, calls)
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
+	}
+	answers := make([]error, len(all))
+	for i, cmd := range cmds {
+		answers[i] = verdict(cmd, all[i])
+	}
+	return answers, nil
+}
+
+func verdict(cmd *redis.Cmd, a Admission) error {
+	code, err := cmd.Int64Slice()
+	switch {
+	case err != nil:
+		return fmt.Errorf("enqueue: %w", err)
+	case code[0] == 2:
+		return ErrKnown
+	case code[0] == -1:
+		return &ConflictError{ID: a.ID}
+	case code[0] == -2:
+		return &FullError{Queue: a.Request.Options.Queue, Waiting: int(code[1]), Limit: a.Limit}
+	}
+	return nil
+}
+
+// admission makes the keys and arguments of the admit script.
+func (s *Store) admission(a Admission) (scriptCall, error) {
+	now, o := s.now(), a.Request.Options
+	msg, err := encode(a)
+	if err != nil {
+		return scriptCall{}, err
+	}
+	start := ""
+	if at := o.Start(now); !at.IsZero() {
+		start = strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
+	}
+	sum := sha256.Sum256(append([]byte(a.Request.Kind+"\n"), a.Request.Payload...))
+	return scriptCall{
+		keys: []string{
+			broker.TaskKey(o.Queue, a.ID), broker.QueueKey(o.Queue, "pending"),
+			broker.QueueKey(o.Queue, "scheduled"), broker.QueueKey(o.Queue, "retry"),
+		},
+		args: []any{
+			msg, a.ID, now.UnixNano(), start, a.Limit, hex.EncodeToString(sum[:]), o.Queue, a.Request.Kind, now.UnixMilli(),
+			retentionSeconds(o),
+		},
+	}, nil
+}
+
+func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }
+
+// encode has asynq write its message for the task. asynq exports no encoder,
+// so its client runs against a catcher that keeps the message and sends nothing.
+func encode(a Admission) ([]byte, error) {
+	var msg []byte
+	catcher := broker.Intercept(unreachable{}, func(ctx context.Context, call broker.Call) *redis.Cmd {
+		cmd := redis.NewCmd(ctx)
+		cmd.SetVal(int64(1))
+		msg, _ = call.Args[0].([]byte)
+		return cmd
+	})
+	o := a.Request.Options
+	headers := map[string]string{HeaderTimeout: o.Timeout.String()}
+	task := asynq.NewTaskWithHeaders(a.Request.Kind, a.Request.Payload, headers)
+	limit := (time.Duration(o.Timeout) + TimeoutGrace).Round(time.Second)
+	_, err := asynq.NewClientFromRedisClient(catcher).Enqueue(task, asynq.TaskID(a.ID), asynq.Queue(o.Queue),
+		asynq.MaxRetry(*o.MaxRetry), asynq.Timeout(limit), asynq.Retention(time.Duration(o.Retention)))
+	if err == nil && msg == nil {
+		err = errors.New("asynq's enqueue script has another form than that of v0.26")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode task %s: %w", a.ID, err)
+	}
+	return msg, nil
+}
+
+// unreachable answers the one command that asynq's client sends beside its
+// script: it registers the queue, which we do on our own.
+type unreachable struct{ redis.UniversalClient }
+
+// SAdd implements redis.Cmdable.
+func (unreachable) SAdd(ctx context.Context, _ string, _ ...any) *redis.IntCmd {
+	return redis.NewIntCmd(ctx)
+}
+
+type scriptCall struct {
+	keys []string
+	args []any
+}
+
+// runAll runs a script once for each call, in one pipeline, and loads it first
+// where Redis does not know it.
+func runAll(ctx context.Context, c redis.UniversalClient, script *redis.Script, calls []scriptCall) ([]*redis.Cmd, error) {
+	if len(calls) == 1 {
+		cmd := script.Run(ctx, c, calls[0].keys, calls[0].args...)
+		return []*redis.Cmd{cmd}, cmd.Err()
+	}
+	cmds := make([]*redis.Cmd, len(calls))
+	send := func() error {
+		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, call := range calls {
+				cmds[i] = p.EvalSha(ctx, script.Hash(), call.keys, call.args...)
+			}
+			return nil
+		})
+		return err
+	}
+	err := send()
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		if err := script.Load(ctx, c).Err(); err != nil {
+			return nil, err
+		}
+		err = send()
+	}
+	return cmds, err
+}
+
+// Register makes the queues known to asynq's tools. It is repeated after every
+// reconnection, because asynq's client would not do so after a loss of data.
+func (s *Store) Register(ctx context.Context) error {
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	names := make([]any, 0, 8)
+	for _, q := range tasks.Queues() {
+		names = append(names, q)
+	}
+	return s.broker.Explain(s.broker.Client().SAdd(ctx, broker.QueuesKey, names...).Err())
+}

@@ -1,0 +1,265 @@
+package results
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// Mode is how an attempt ends.
+type Mode string
+
+// The modes, as the settle script knows them.
+const (
+	Complete Mode = "complete"
+	CancelIt Mode = "cancel"
+	RetryIt  Mode = "retry"
+	Archive  Mode = "archive"
+	Requeue  Mode = "requeue" // handed back: not counted as an attempt
+)
+
+// Outcome is how an attempt ended.
+type Outcome struct {
+	Mode       Mode
+	Result     []byte
+	Error      *tasks.Error
+	PeakMemory int64
+}
+
+// lease is asynq's: how long a task is ours without a heartbeat.
+const lease = 30 * time.Second
+
+// Attempts are the tasks that one worker runs now. It answers asynq's scripts
+// with ours: dequeues wait in the Waker, and an end writes its outcome together
+// with the acknowledgement.
+type Attempts struct {
+	store *Store
+	node  string
+	log   zerolog.Logger
+
+	mu      sync.Mutex
+	running map[string]*attempt
+}
+
+type attempt struct {
+	fence   int64
+	outcome *Outcome
+	ended   time.Time
+	cancel  context.CancelCauseFunc
+}
+
+// NewAttempts returns the attempts of a node.
+func (s *Store) NewAttempts(node string, log zerolog.Logger) *Attempts {
+	return &Attempts{store: s, node: node, log: log, running: map[string]*attempt{}}
+}
+
+// Client returns the client for an asynq server whose dequeues wait in w.
+func (a *Attempts) Client(w *broker.Waker) redis.UniversalClient {
+	return broker.Intercept(a.store.broker.Client(), func(ctx context.Context, call broker.Call) *redis.Cmd {
+		switch call.Op {
+		case broker.OpDequeue:
+			return a.take(ctx, w, call)
+		case broker.OpForward:
+			return a.forward(ctx, w, call)
+		case broker.OpDone, broker.OpComplete, broker.OpRetry, broker.OpArchive, broker.OpRequeue:
+			return a.settle(context.WithoutCancel(ctx), call)
+		}
+		return nil
+	})
+}
+
+// take answers a dequeue.
+func (a *Attempts) take(ctx context.Context, w *broker.Waker, call broker.Call) *redis.Cmd {
+	answer := redis.NewCmd(ctx)
+	gen, look := w.Await(ctx, call.Queue)
+	if !look {
+		answer.SetErr(redis.Nil)
+		return answer
+	}
+	now := a.store.now()
+	got, err := takeScript.Run(ctx, a.store.broker.Client(), append(call.Keys, broker.QueueKey(call.Queue, "completed")),
+		now.Add(lease).Unix(), broker.TaskKeyPrefix(call.Queue), now.UnixMilli(), a.node).Slice()
+	if err != nil {
+		if err == redis.Nil {
+			w.Empty(call.Queue, gen)
+		}
+		answer.SetErr(err)
+		return answer
+	}
+	id, _ := got[1].(string)
+	fence, _ := got[2].(int64)
+	a.put(id, fence)
+	answer.SetVal(got[0])
+	return answer
+}
+
+func (a *Attempts) put(id string, fence int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	// What could not be settled while Redis was away is dropped once asynq
+	// has given up on it too.
+	for old, t := range a.running {
+		if !t.ended.IsZero() && time.Since(t.ended) > 2*lease {
+			delete(a.running, old)
+		}
+	}
+	a.running[id] = &attempt{fence: fence}
+}
+
+// forward moves due tasks with the exact time: asynq's is rounded down to the
+// second, which with our exact scores would start a task up to a second late.
+func (a *Attempts) forward(ctx context.Context, w *broker.Waker, call broker.Call) *redis.Cmd {
+	args := append([]any{}, call.Args...)
+	args[0] = strconv.FormatFloat(float64(a.store.now().UnixMilli())/1000, 'f', 3, 64)
+	cmd := forwardScript.Run(ctx, a.store.broker.Client(), call.Keys, args[0], args[1], args[2], call.Queue)
+	if n, err := cmd.Int(); err == nil && n > 0 {
+		w.Announce(call.Queue)
+	}
+	return cmd
+}
+
+// Started binds the context of a running attempt to its id, so that a cancel
+// finds it.
+func (a *Attempts) Started(id string, cancel context.CancelCauseFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := a.running[id]; t != nil {
+		t.cancel = cancel
+	}
+}
+
+// Cancel ends the attempt's context with the cause, if the task runs here.
+func (a *Attempts) Cancel(id string, cause error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := a.running[id]; t != nil && t.cancel != nil {
+		t.cancel(cause)
+	}
+}
+
+// Running lists the ids of the tasks that run here.
+func (a *Attempts) Running() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ids := make([]string, 0, len(a.running))
+	for id, t := range a.running {
+		if t.ended.IsZero() {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Ended notes how an attempt ended; asynq's acknowledgement, which comes next,
+// writes it.
+func (a *Attempts) Ended(id string, o Outcome) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := a.running[id]; t != nil {
+		t.outcome, t.ended, t.cancel = &o, time.Now(), nil
+	}
+}
+
+// settle answers an acknowledgement, a failure or a hand-back.
+func (a *Attempts) settle(ctx context.Context, call broker.Call) *redis.Cmd {
+	end := readEnd(call)
+	a.mu.Lock()
+	t := a.running[end.id]
+	fence, o := int64(0), Outcome{Mode: Requeue}
+	if t != nil {
+		fence = t.fence
+		if t.outcome != nil {
+			o = *t.outcome
+		} else if call.Op != broker.OpRequeue {
+			// asynq's own deadline came first: the handler does not return.
+			o = overrun()
+		}
+	}
+	a.mu.Unlock()
+	if o.Mode == RetryIt && call.Op == broker.OpArchive {
+		o.Mode = Archive // asynq counts the retries
+	}
+	if o.Mode == Requeue {
+		end.msg = "" // asynq's new message counts a retry
+	}
+	// Without an attempt of ours it is asynq's recoverer that speaks, for a node
+	// that is gone: the task goes back, and no retry is spent.
+	answer := redis.NewCmd(ctx)
+	code, err := settleScript.Run(ctx, a.store.broker.Client(), settleKeys(call.Queue, end.id, a.store.now()), a.settleArgs(call.Queue, end, fence, o)...).Int()
+	if err != nil {
+		answer.SetErr(err)
+		return answer
+	}
+	a.mu.Lock()
+	if a.running[end.id] == t {
+		delete(a.running, end.id)
+	}
+	a.mu.Unlock()
+	if code == -1 {
+		a.log.Warn().Str("task_id", end.id).Int64("fence", fence).Msg("late attempt refused")
+	}
+	answer.SetVal("OK")
+	return answer
+}
+
+func overrun() Outcome {
+	return Outcome{Mode: RetryIt, Error: &tasks.Error{
+		Reason: tasks.ReasonTimeout, Message: "the task ran over its time limit and did not stop", Retryable: true,
+	}}
+}
+
+// end is what asynq says of an attempt's end.
+type end struct {
+	id    string
+	msg   any // its message with the new counts; "" if unchanged
+	score any // when the task is due again, or no longer kept
+}
+
+func readEnd(call broker.Call) end {
+	id, _ := call.Args[0].(string)
+	e := end{id: id, msg: "", score: 0}
+	switch call.Op {
+	case broker.OpComplete:
+		e.msg, e.score = call.Args[3], call.Args[2]
+	case broker.OpRetry, broker.OpArchive:
+		e.msg, e.score = call.Args[1], call.Args[2]
+	}
+	return e
+}
+
+func settleKeys(q, id string, now time.Time) []string {
+	day := now.UTC().Format("2006-01-02")
+	return []string{
+		broker.TaskKey(q, id), broker.QueueKey(q, "active"), broker.QueueKey(q, "lease"), broker.QueueKey(q, "pending"),
+		broker.QueueKey(q, "retry"), broker.QueueKey(q, "completed"), broker.QueueKey(q, "archived"),
+		broker.QueueKey(q, "processed:"+day), broker.QueueKey(q, "failed:"+day), broker.QueueKey(q, "processed"), broker.QueueKey(q, "failed"),
+	}
+}
+
+func (a *Attempts) settleArgs(queue string, e end, fence int64, o Outcome) []any {
+	now := a.store.now()
+	reason, message, again, fields := "", "", "0", ""
+	if o.Error != nil {
+		reason, message = string(o.Error.Reason), o.Error.Message
+		if o.Error.Retryable {
+			again = "1"
+		}
+		if len(o.Error.Fields) > 0 {
+			raw, _ := json.Marshal(o.Error.Fields) // two strings each: cannot fail
+			fields = string(raw)
+		}
+	}
+	const statsDays = 90 // as asynq keeps them
+	return []any{
+		e.id, fence, string(o.Mode), e.msg, e.score, now.AddDate(0, 0, statsDays).Unix(), now.UnixMilli(), o.Result,
+		o.PeakMemory, reason, message, again, fields, queue,
+	}
+}

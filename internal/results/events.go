@@ -1,0 +1,128 @@
+package results
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+const (
+	doneChannel = "jobyard:done"
+	// CancelChannel is where the id of a running task is announced that is to stop.
+	CancelChannel = "jobyard:cancel"
+	// pollEvery is how often a waiter looks although nothing was announced.
+	pollEvery = time.Second
+	// maxWaiters bounds the waits of one process.
+	maxWaiters = 20000
+)
+
+// ErrTooManyWaits tells that this process waits for as many tasks as it may.
+var ErrTooManyWaits = errors.New("too many waits at once")
+
+// Events wakes whoever waits for a task to end. One subscription serves all
+// waiters of a process.
+type Events struct {
+	store   *Store
+	mu      sync.Mutex
+	waiting map[string]map[chan struct{}]struct{}
+	count   int
+}
+
+// NewEvents returns the events of the store's tasks. Run must run for waits to
+// be quick; without it they poll.
+func (s *Store) NewEvents() *Events {
+	return &Events{store: s, waiting: map[string]map[chan struct{}]struct{}{}}
+}
+
+// Run listens until ctx ends.
+func (e *Events) Run(ctx context.Context) error {
+	return broker.Listen(ctx, e.store.broker.Client(), func(_, id string) { e.wake(id) }, e.wakeAll, doneChannel)
+}
+
+func (e *Events) wake(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for ch := range e.waiting[id] {
+		ring(ch)
+	}
+}
+
+func (e *Events) wakeAll() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, waiters := range e.waiting {
+		for ch := range waiters {
+			ring(ch)
+		}
+	}
+}
+
+// ring wakes a waiter that has not been woken yet.
+func ring(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+func (e *Events) join(id string) (chan struct{}, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.count >= maxWaiters {
+		return nil, ErrTooManyWaits
+	}
+	e.count++
+	ch := make(chan struct{}, 1)
+	if e.waiting[id] == nil {
+		e.waiting[id] = map[chan struct{}]struct{}{}
+	}
+	e.waiting[id][ch] = struct{}{}
+	return ch, nil
+}
+
+func (e *Events) leave(id string, ch chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.count--
+	delete(e.waiting[id], ch)
+	if len(e.waiting[id]) == 0 {
+		delete(e.waiting, id)
+	}
+}
+
+// Wait returns the task once it is final. If ctx ends first it returns the
+// task as it then was, and the context's error. The queues are where to look,
+// as for Store.Get.
+func (e *Events) Wait(ctx context.Context, id string, queues ...string) (tasks.Task, error) {
+	ch, err := e.join(id)
+	if err != nil {
+		return tasks.Task{}, err
+	}
+	defer e.leave(id, ch)
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	var last tasks.Task
+	for {
+		t, err := e.store.Get(ctx, id, queues...)
+		switch {
+		case ctx.Err() != nil:
+			return last, fmt.Errorf("wait for task %s: %w", id, ctx.Err())
+		case err != nil:
+			return last, err
+		case t.State.Final():
+			return t, nil
+		}
+		last = t
+		select {
+		case <-ctx.Done():
+			return last, fmt.Errorf("wait for task %s: %w", id, ctx.Err())
+		case <-ch:
+		case <-poll.C:
+		}
+	}
+}

@@ -1,0 +1,30 @@
+-- Takes the next task for an attempt: asynq's dequeue, plus the fence. Entries
+-- that have nothing to run any more are cleared on the way.
+-- KEYS  1 pending  2 paused  3 active  4 lease  5 completed
+-- ARGV  1 lease end as Unix seconds  2 task key prefix  3 now in ms  4 node
+-- returns false, or {asynq message, id, fence}
+if redis.call("EXISTS", KEYS[2]) == 1 then return false end
+for _ = 1, 100 do
+  local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
+  if not id then return false end
+  local key = ARGV[2] .. id
+  local known = redis.call("HMGET", key, "msg", "y_final", "y_cancel", "y_ret")
+  if not known[1] or known[2] == "completed" or known[2] == "canceled" then
+    redis.call("LREM", KEYS[3], 1, id)
+  elseif known[3] then
+    -- Its cancel reached a node that is gone: it ends here instead.
+    redis.call("LREM", KEYS[3], 1, id)
+    redis.call("HSET", key, "state", "completed", "y_final", "canceled", "y_fin", ARGV[3],
+      "y_reason", "canceled", "y_msg", "canceled by a caller", "y_again", "0")
+    redis.call("ZADD", KEYS[5], math.floor(ARGV[3] / 1000) + tonumber(known[4] or 86400), id)
+    redis.call("PUBLISH", "jobyard:done", id)
+  else
+    redis.call("ZADD", KEYS[4], ARGV[1], id)
+    redis.call("HINCRBY", key, "y_att", 1)
+    local fence = redis.call("HINCRBY", key, "y_fence", 1)
+    redis.call("HSET", key, "state", "active", "y_start", ARGV[3], "y_node", ARGV[4])
+    redis.call("HDEL", key, "pending_since", "y_final")
+    return {known[1], id, fence}
+  end
+end
+return false

@@ -1,0 +1,169 @@
+// Package results keeps what becomes of a task: its admission, its attempts,
+// its one committed result, and the events that wake whoever waits for it.
+//
+// The record of a task is a few fields (y_*) in the hash that asynq keeps for
+// it, so that both live and end together. Four scripts change it, each in one
+// step with asynq's own lists:
+//
+//	admit ─▶ pending/scheduled ─take─▶ active ─settle─▶ completed | archived | canceled
+//	                 ▲                    │
+//	                 └──── retry ◀──settle┘
+//
+// Every attempt has a fence, a number that only grows; settle refuses an
+// attempt whose fence is no longer the newest. So a task may be started more
+// than once, but it is committed once.
+package results
+
+import (
+	"context"
+	_ "embed" // the scripts
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// ErrNotFound tells that no task has the id, or that it is no longer kept.
+var ErrNotFound = errors.New("no such task")
+
+// ErrFinal tells that a task has ended and cannot be canceled.
+var ErrFinal = errors.New("the task has ended already")
+
+//go:embed lua/admit.lua
+var admitSource string
+
+//go:embed lua/take.lua
+var takeSource string
+
+//go:embed lua/settle.lua
+var settleSource string
+
+//go:embed lua/cancel.lua
+var cancelSource string
+
+//go:embed lua/forward.lua
+var forwardSource string
+
+var (
+	admitScript  = redis.NewScript(admitSource)
+	takeScript   = redis.NewScript(takeSource)
+	settleScript = redis.NewScript(settleSource)
+	cancelScript = redis.NewScript(cancelSource)
+
+	forwardScript = redis.NewScript(forwardSource)
+)
+
+// Store reads and changes the records of tasks.
+type Store struct {
+	broker *broker.Broker
+	now    func() time.Time
+}
+
+// New returns the records in the broker's Redis.
+func New(b *broker.Broker) *Store { return &Store{broker: b, now: time.Now} }
+
+// recordFields are read in this order by parse.
+var recordFields = []string{
+	"state", "y_final", "y_kind", "y_att", "y_enq", "y_start", "y_fin", "y_node", "y_peak",
+	"y_reason", "y_msg", "y_again", "y_fields", "result",
+}
+
+// Get returns a task with its result or error. It is looked for in the given
+// queues, or in every queue if none is given.
+func (s *Store) Get(ctx context.Context, id string, queues ...string) (tasks.Task, error) {
+	if !tasks.ValidID(id) {
+		return tasks.Task{}, ErrNotFound
+	}
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	if len(queues) == 0 {
+		queues = tasks.Queues()
+	}
+	cmds, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, q := range queues {
+			p.HMGet(ctx, broker.TaskKey(q, id), recordFields...)
+		}
+		return nil
+	})
+	if err != nil {
+		return tasks.Task{}, fmt.Errorf("read task %s: %w", id, s.broker.Explain(err))
+	}
+	for i, cmd := range cmds {
+		if t, ok := parse(id, queues[i], cmd.(*redis.SliceCmd).Val()); ok {
+			return t, nil
+		}
+	}
+	return tasks.Task{}, ErrNotFound
+}
+
+// parse reads a record; ok is false if there is none.
+func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
+	f := make(map[string]string, len(values))
+	for i, v := range values {
+		if text, isText := v.(string); isText {
+			f[recordFields[i]] = text
+		}
+	}
+	if f["state"] == "" {
+		return t, false
+	}
+	number := func(name string) int64 { n, _ := strconv.ParseInt(f[name], 10, 64); return n }
+	moment := func(name string) time.Time {
+		if ms := number(name); ms > 0 {
+			return time.UnixMilli(ms).UTC()
+		}
+		return time.Time{}
+	}
+	t = tasks.Task{
+		ID: id, Kind: f["y_kind"], Queue: queue, State: tasks.State(f["state"]), Attempts: int(number("y_att")),
+		EnqueuedAt: moment("y_enq"), StartedAt: moment("y_start"), FinishedAt: moment("y_fin"),
+		Node: f["y_node"], PeakMemory: number("y_peak"),
+	}
+	// asynq has no state for canceled: such a task lies among its completed ones.
+	if t.State == tasks.Completed && f["y_final"] != "" {
+		t.State = tasks.State(f["y_final"])
+	}
+	if t.State == tasks.Completed && f["result"] != "" {
+		t.Result = json.RawMessage(f["result"])
+	}
+	if f["y_reason"] != "" && t.State != tasks.Completed {
+		t.Error = &tasks.Error{Reason: tasks.Reason(f["y_reason"]), Message: f["y_msg"], Retryable: f["y_again"] == "1"}
+		if f["y_fields"] != "" {
+			// Written by us; a stranger's text is not worth failing the whole answer.
+			_ = json.Unmarshal([]byte(f["y_fields"]), &t.Error.Fields)
+		}
+	}
+	return t, true
+}
+
+// Cancel withdraws a task: one that waits is gone at once, one that runs is
+// asked to stop. It returns the task as it then is.
+func (s *Store) Cancel(ctx context.Context, id string) (tasks.Task, error) {
+	t, err := s.Get(ctx, id)
+	if err != nil {
+		return t, err
+	}
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	q, now := t.Queue, s.now()
+	keys := []string{
+		broker.TaskKey(q, id), broker.QueueKey(q, "pending"), broker.QueueKey(q, "scheduled"),
+		broker.QueueKey(q, "retry"), broker.QueueKey(q, "completed"),
+	}
+	n, err := cancelScript.Run(ctx, s.broker.Client(), keys, id, now.UnixMilli(), now.Unix(), "canceled by a caller").Int()
+	switch {
+	case err != nil:
+		return t, fmt.Errorf("cancel task %s: %w", id, s.broker.Explain(err))
+	case n == 0:
+		return t, ErrNotFound
+	case n == -1:
+		return t, ErrFinal
+	}
+	return s.Get(ctx, id)
+}
