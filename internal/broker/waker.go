@@ -103,6 +103,27 @@ func (w *Waker) Await(ctx context.Context, queue string) (gen uint64, look bool)
 	}
 }
 
+// Rest waits for d, or less if the waker is closed.
+func (w *Waker) Rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		w.mu.Lock()
+		change, closed := w.change, w.closed
+		w.mu.Unlock()
+		if closed {
+			return
+		}
+		select {
+		case <-change:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (w *Waker) allEmpty() bool {
 	for q, g := range w.gen {
 		if w.empty[q] != g {

@@ -3,6 +3,7 @@ package results
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -34,8 +35,12 @@ type Outcome struct {
 	PeakMemory int64
 }
 
-// lease is asynq's: how long a task is ours without a heartbeat.
-const lease = 30 * time.Second
+const (
+	// lease is asynq's: how long a task is ours without a heartbeat.
+	lease = 30 * time.Second
+	// afterError is the pause after a dequeue that failed.
+	afterError = 250 * time.Millisecond
+)
 
 // Attempts are the tasks that one worker runs now. It answers asynq's scripts
 // with ours: dequeues wait in the Waker, and an end writes its outcome together
@@ -50,7 +55,9 @@ type Attempts struct {
 }
 
 type attempt struct {
+	queue   string
 	fence   int64
+	waited  time.Duration
 	outcome *Outcome
 	ended   time.Time
 	cancel  context.CancelCauseFunc
@@ -87,21 +94,32 @@ func (a *Attempts) take(ctx context.Context, w *broker.Waker, call broker.Call) 
 	now := a.store.now()
 	got, err := takeScript.Run(ctx, a.store.broker.Client(), append(call.Keys, broker.QueueKey(call.Queue, "completed")),
 		now.Add(lease).Unix(), broker.TaskKeyPrefix(call.Queue), now.UnixMilli(), a.node).Slice()
+	if errors.Is(err, redis.Nil) {
+		w.Empty(call.Queue, gen)
+		answer.SetErr(redis.Nil)
+		return answer
+	}
 	if err != nil {
-		if err == redis.Nil {
-			w.Empty(call.Queue, gen)
-		}
+		// asynq would ask again at once and keep a core busy while Redis is away.
+		w.Rest(ctx, afterError)
 		answer.SetErr(err)
 		return answer
 	}
 	id, _ := got[1].(string)
-	fence, _ := got[2].(int64)
-	a.put(id, fence)
+	t := &attempt{queue: call.Queue}
+	t.fence, _ = got[2].(int64)
+	if len(got) > 3 {
+		if since, ok := got[3].(string); ok {
+			ns, _ := strconv.ParseInt(since, 10, 64)
+			t.waited = max(0, now.Sub(time.Unix(0, ns)))
+		}
+	}
+	a.put(id, t)
 	answer.SetVal(got[0])
 	return answer
 }
 
-func (a *Attempts) put(id string, fence int64) {
+func (a *Attempts) put(id string, t *attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	// What could not be settled while Redis was away is dropped once asynq
@@ -111,7 +129,7 @@ func (a *Attempts) put(id string, fence int64) {
 			delete(a.running, old)
 		}
 	}
-	a.running[id] = &attempt{fence: fence}
+	a.running[id] = t
 }
 
 // forward moves due tasks with the exact time: asynq's is rounded down to the
@@ -127,13 +145,39 @@ func (a *Attempts) forward(ctx context.Context, w *broker.Waker, call broker.Cal
 }
 
 // Started binds the context of a running attempt to its id, so that a cancel
-// finds it.
-func (a *Attempts) Started(id string, cancel context.CancelCauseFunc) {
+// finds it, and returns how long the task was pending.
+func (a *Attempts) Started(id string, cancel context.CancelCauseFunc) (waited time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if t := a.running[id]; t != nil {
-		t.cancel = cancel
+		t.cancel, waited = cancel, t.waited
 	}
+	return waited
+}
+
+// CancelAll ends the context of every running attempt with the cause.
+func (a *Attempts) CancelAll(cause error) {
+	for _, id := range a.Running() {
+		a.Cancel(id, cause)
+	}
+}
+
+// CancelMarked ends the attempts here whose tasks were canceled, in case the
+// announcement was lost.
+func (a *Attempts) CancelMarked(ctx context.Context, cause error) error {
+	a.mu.Lock()
+	queues := make(map[string]string, len(a.running))
+	for id, t := range a.running {
+		if t.ended.IsZero() {
+			queues[id] = t.queue
+		}
+	}
+	a.mu.Unlock()
+	marked, err := a.store.canceled(ctx, queues)
+	for _, id := range marked {
+		a.Cancel(id, cause)
+	}
+	return err
 }
 
 // Cancel ends the attempt's context with the cause, if the task runs here.

@@ -167,3 +167,30 @@ func (s *Store) Cancel(ctx context.Context, id string) (tasks.Task, error) {
 	}
 	return s.Get(ctx, id)
 }
+
+// canceled returns those of the tasks, given with their queues, that carry the
+// mark of a cancel.
+func (s *Store) canceled(ctx context.Context, queues map[string]string) ([]string, error) {
+	if len(queues) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	marks := make(map[string]*redis.BoolCmd, len(queues))
+	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+		for id, q := range queues {
+			marks[id] = p.HExists(ctx, broker.TaskKey(q, id), "y_cancel")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read cancel marks: %w", s.broker.Explain(err))
+	}
+	var ids []string
+	for id, m := range marks {
+		if m.Val() {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}

@@ -2,13 +2,13 @@
 -- that have nothing to run any more are cleared on the way.
 -- KEYS  1 pending  2 paused  3 active  4 lease  5 completed
 -- ARGV  1 lease end as Unix seconds  2 task key prefix  3 now in ms  4 node
--- returns false, or {asynq message, id, fence}
+-- returns false, or {asynq message, id, fence, pending since in ns}
 if redis.call("EXISTS", KEYS[2]) == 1 then return false end
 for _ = 1, 100 do
   local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
   if not id then return false end
   local key = ARGV[2] .. id
-  local known = redis.call("HMGET", key, "msg", "y_final", "y_cancel", "y_ret")
+  local known = redis.call("HMGET", key, "msg", "y_final", "y_cancel", "y_ret", "pending_since")
   if not known[1] or known[2] == "completed" or known[2] == "canceled" then
     redis.call("LREM", KEYS[3], 1, id)
   elseif known[3] then
@@ -24,7 +24,7 @@ for _ = 1, 100 do
     local fence = redis.call("HINCRBY", key, "y_fence", 1)
     redis.call("HSET", key, "state", "active", "y_start", ARGV[3], "y_node", ARGV[4])
     redis.call("HDEL", key, "pending_since", "y_final")
-    return {known[1], id, fence}
+    return {known[1], id, fence, known[5]}
   end
 end
 return false

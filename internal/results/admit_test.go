@@ -1,0 +1,176 @@
+package results_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/broker/brokertest"
+	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+func admission(t testing.TB, id, query string, limit int, opts ...tasks.Option) results.Admission {
+	t.Helper()
+	r, err := tasks.Search.New(tasks.SearchPayload{Query: query}, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err = r.Check(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return results.Admission{ID: id, Request: r, Limit: limit}
+}
+
+func TestAdmit_LimitIsNotOvershot(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	s := results.New(b)
+	const producers, each, limit = 64, 20, 500
+	var mu sync.Mutex
+	admitted, full := 0, 0
+	var all sync.WaitGroup
+	for p := range producers {
+		all.Go(func() {
+			for i := range each {
+				errs, err := s.Admit(t.Context(), admission(t, fmt.Sprintf("%d-%d", p, i), "q", limit))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var f *results.FullError
+				mu.Lock()
+				if errors.As(errs[0], &f) {
+					full++
+				} else if errs[0] == nil {
+					admitted++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if admitted != limit || full != producers*each-limit {
+		t.Errorf("got %d admitted and %d refused, want %d and %d", admitted, full, limit, producers*each-limit)
+	}
+	if n := b.Client().LLen(t.Context(), broker.QueueKey("search", "pending")).Val(); n != limit {
+		t.Errorf("got %d tasks in Redis, want %d", n, limit)
+	}
+}
+
+func TestAdmit_EqualTasksAreOne(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	s := results.New(b)
+	var mu sync.Mutex
+	known := 0
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			for range 50 {
+				errs, err := s.Admit(t.Context(), admission(t, "same", "q", 500))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if errors.Is(errs[0], results.ErrKnown) {
+					mu.Lock()
+					known++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := b.Client().LLen(t.Context(), broker.QueueKey("search", "pending")).Val(); n != 1 || known != 999 {
+		t.Errorf("got %d tasks and %d known, want 1 and 999", n, known)
+	}
+}
+
+func TestAdmit_AnswersEachOfMany(t *testing.T) {
+	t.Parallel()
+	s := results.New(brokertest.Start(t))
+	errs, err := s.Admit(t.Context(),
+		admission(t, "a", "one", 2), admission(t, "a", "one", 2), admission(t, "a", "two", 2),
+		admission(t, "b", "one", 2), admission(t, "c", "one", 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conflict *results.ConflictError
+	var full *results.FullError
+	if errs[0] != nil || !errors.Is(errs[1], results.ErrKnown) || !errors.As(errs[2], &conflict) || errs[3] != nil || !errors.As(errs[4], &full) {
+		t.Errorf("got %v, want nil, known, conflict, nil, full", errs)
+	}
+}
+
+// asynq's own tools must be able to read what we wrote.
+func TestAdmit_AsynqReadsTheTask(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	s := results.New(b)
+	if err := s.Register(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a := admission(t, "a", "camera", 10, tasks.WithTimeout(1500*time.Millisecond), tasks.WithMaxRetry(7), tasks.WithRetention(time.Hour))
+	later := admission(t, "b", "later", 10, tasks.WithDelay(time.Hour), tasks.WithQueue("bulk"))
+	if errs, err := s.Admit(t.Context(), a, later); err != nil || errors.Join(errs...) != nil {
+		t.Fatal(errs, err)
+	}
+	inspector := asynq.NewInspectorFromRedisClient(b.Client())
+	info, err := inspector.GetTaskInfo("search", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p tasks.SearchPayload
+	if err := json.Unmarshal(info.Payload, &p); err != nil || p.Query != "camera" {
+		t.Errorf("payload: got %s, %v", info.Payload, err)
+	}
+	if info.Type != "search" || info.MaxRetry != 7 || info.Retention != time.Hour || info.State != asynq.TaskStatePending ||
+		info.Timeout < 16*time.Second {
+		t.Errorf("got %+v", info)
+	}
+	info, err = inspector.GetTaskInfo("search:bulk", "b")
+	if err != nil || info.State != asynq.TaskStateScheduled || time.Until(info.NextProcessAt) < 59*time.Minute {
+		t.Errorf("scheduled: got %+v, %v", info, err)
+	}
+}
+
+func TestGet_UnknownTask(t *testing.T) {
+	t.Parallel()
+	s := results.New(brokertest.Start(t))
+	for _, id := range []string{"nobody", "", "a b", "x}{y"} {
+		if _, err := s.Get(t.Context(), id); !errors.Is(err, results.ErrNotFound) {
+			t.Errorf("%q: got %v, want ErrNotFound", id, err)
+		}
+	}
+}
+
+func TestWait_EndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	s := results.New(brokertest.Start(t))
+	if errs, err := s.Admit(t.Context(), admission(t, "a", "q", 1)); err != nil || errs[0] != nil {
+		t.Fatal(errs, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	got, err := s.NewEvents().Wait(ctx, "a")
+	if !errors.Is(err, context.DeadlineExceeded) || got.State != tasks.Pending {
+		t.Errorf("got %+v, %v, want the pending task and a deadline", got, err)
+	}
+}
+
+func BenchmarkAdmit(b *testing.B) {
+	s := results.New(brokertest.Start(b))
+	for i := 0; b.Loop(); i++ {
+		if errs, err := s.Admit(b.Context(), admission(b, fmt.Sprint(i), "q", 1<<30)); err != nil || errs[0] != nil {
+			b.Fatal(errs, err)
+		}
+	}
+}

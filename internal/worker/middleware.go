@@ -1,0 +1,154 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// Causes by which an attempt's context ends.
+var (
+	errCanceled = errors.New("canceled by a caller")
+	errShutdown = errors.New("the worker shuts down")
+	errTimeout  = errors.New("time limit")
+)
+
+// run is one attempt of one task.
+type run struct {
+	id, kind, queue string
+	payload         []byte
+	timeout         time.Duration
+	waited, took    time.Duration
+}
+
+// step does an attempt, or a part of it.
+type step func(ctx context.Context, r *run) ([]byte, error)
+
+// handler is the life of an attempt, outermost first.
+func (w *Worker) handler(l *lane) asynq.Handler {
+	attempt := w.observed(l, slotted(l, limited(recovered(w.jobs[l.kind]))))
+	return asynq.HandlerFunc(func(actx context.Context, t *asynq.Task) error {
+		id, _ := asynq.GetTaskID(actx)
+		queue, _ := asynq.GetQueueName(actx)
+		r := &run{id: id, kind: l.kind, queue: queue, payload: t.Payload(), timeout: w.timeout(t)}
+		ctx, cancel := context.WithCancelCause(actx)
+		defer cancel(nil)
+		r.waited = w.attempts.Started(id, cancel)
+		outcome := judge(attempt(ctx, r))
+		w.metrics.ended(r, outcome)
+		w.attempts.Ended(id, outcome)
+		return asynqError(outcome)
+	})
+}
+
+// timeout reads the task's exact time limit; asynq keeps whole seconds only.
+func (w *Worker) timeout(t *asynq.Task) time.Duration {
+	d, err := time.ParseDuration(t.Headers()[results.HeaderTimeout])
+	if err != nil || d <= 0 {
+		d = tasks.DefaultTimeout
+	}
+	return min(d, w.cfg.MaxTimeout)
+}
+
+// observed measures and logs an attempt.
+func (w *Worker) observed(l *lane, next step) step {
+	return func(ctx context.Context, r *run) ([]byte, error) {
+		log := w.log.With().Str("task_id", r.id).Str("kind", r.kind).Str("queue", r.queue).Logger()
+		start := time.Now()
+		out, err := next(log.WithContext(ctx), r)
+		r.took = time.Since(start)
+		if err == nil {
+			l.served.completed.Add(1)
+			log.Debug().Dur("took", r.took).Int("bytes", len(out)).Msg("task completed")
+			return out, nil
+		}
+		f := fault.Of(err)
+		if f.Reason != tasks.ReasonInterrupted && f.Reason != tasks.ReasonCanceled {
+			l.served.failed.Add(1)
+		}
+		log.Warn().Str("reason", string(f.Reason)).Str("error", fault.Clean(f.Error(), fault.MaxMessage)).Dur("took", r.took).Msg("attempt failed")
+		return nil, err
+	}
+}
+
+// slotted gives the attempt one of the lane's slots. It keeps it until the
+// job has really returned, even when its verdict had to come earlier: asynq
+// would start the next task beside it.
+func slotted(l *lane, next func(ctx context.Context, r *run, release func()) ([]byte, error)) step {
+	return func(ctx context.Context, r *run) ([]byte, error) {
+		select {
+		case l.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ended(ctx)
+		}
+		return next(ctx, r, func() { <-l.slots })
+	}
+}
+
+// limited ends the attempt at its time limit, whether the job returns or not.
+func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
+	type answer struct {
+		out []byte
+		err error
+	}
+	return func(ctx context.Context, r *run, release func()) ([]byte, error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errTimeout)
+		answers := make(chan answer, 1)
+		go func() {
+			defer release()
+			defer cancel()
+			out, err := next(ctx, r)
+			if err != nil && ctx.Err() != nil {
+				err = ended(ctx)
+			}
+			answers <- answer{out, err}
+		}()
+		select {
+		case a := <-answers:
+			return a.out, a.err
+		case <-ctx.Done():
+		}
+		cause := ended(ctx)
+		grace := time.NewTimer(stopGrace)
+		defer grace.Stop()
+		select {
+		case a := <-answers:
+			return a.out, a.err
+		case <-grace.C:
+			return nil, cause
+		}
+	}
+}
+
+// ended says why an attempt's context ended.
+func ended(ctx context.Context) error {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errCanceled):
+		return (&fault.Error{Verdict: fault.Canceled, Reason: tasks.ReasonCanceled, Message: "canceled by a caller"})
+	case errors.Is(cause, errTimeout):
+		return fault.RetryableError(tasks.ReasonTimeout, "the task ran over its time limit").Because(cause)
+	default:
+		return fault.RetryableError(tasks.ReasonInterrupted, "the worker shut down or lost the task").Because(cause)
+	}
+}
+
+// recovered turns a panic of the job into a fault.
+func recovered(job Job) step {
+	return func(ctx context.Context, r *run) (out []byte, err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = fault.RetryableError(tasks.ReasonPanic, "the job panicked").
+					Because(fmt.Errorf("%v\n%.2000s", v, debug.Stack()))
+			}
+		}()
+		return job(ctx, r.payload)
+	}
+}

@@ -1,0 +1,89 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jobyard/jobyard/internal/broker"
+)
+
+// Node is what the worker tells of itself.
+func (w *Worker) Node() broker.Node {
+	u := w.meter.Read()
+	n := broker.Node{
+		ID: w.id, Host: w.host, PID: os.Getpid(), Version: version(), State: w.state.Load().(string),
+		StartedAt: w.started.UTC(), SeenAt: time.Now().UTC(), RSS: u.RSS, HeapLive: u.HeapLive, MemoryLimit: w.limit,
+		Goroutines: u.Goroutines, CPUPercent: u.CPUPercent, OpenFiles: u.OpenFiles, Isolation: "none",
+		Kinds: make(map[string]broker.NodeKind, len(w.lanes)),
+	}
+	for _, l := range w.lanes {
+		n.Kinds[l.kind] = broker.NodeKind{
+			Slots: cap(l.slots), Busy: len(l.slots), Completed: l.served.completed.Load(), Failed: l.served.failed.Load(),
+		}
+	}
+	return n
+}
+
+// beat writes heartbeats, and looks for cancels whose announcement was lost,
+// until ctx ends; the last one says in which state the node went.
+func (w *Worker) beat(ctx context.Context) {
+	tick := time.NewTicker(broker.HeartbeatEvery)
+	defer tick.Stop()
+	away := false
+	for {
+		err := w.broker.PutNode(ctx, w.Node())
+		if err == nil {
+			err = w.attempts.CancelMarked(ctx, errCanceled)
+		}
+		if ctx.Err() == nil && (err != nil) != away {
+			away = err != nil
+			if away {
+				w.log.Warn().Err(err).Msg("heartbeats fail")
+			} else {
+				w.log.Info().Msg("heartbeats are back")
+			}
+		}
+		select {
+		case <-ctx.Done():
+			w.sayGoodbye()
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (w *Worker) sayGoodbye() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := w.broker.PutNode(ctx, w.Node()); err != nil {
+		w.log.Warn().Err(err).Msg("last heartbeat failed")
+	}
+}
+
+// asynqLog writes asynq's lines into ours.
+type asynqLog struct{ log zerolog.Logger }
+
+// Debug implements asynq.Logger.
+func (l asynqLog) Debug(args ...any) {
+	l.log.Debug().Str("component", "asynq").Msg(fmt.Sprint(args...))
+}
+
+// Info implements asynq.Logger.
+func (l asynqLog) Info(args ...any) { l.log.Debug().Str("component", "asynq").Msg(fmt.Sprint(args...)) }
+
+// Warn implements asynq.Logger.
+func (l asynqLog) Warn(args ...any) { l.log.Warn().Str("component", "asynq").Msg(fmt.Sprint(args...)) }
+
+// Error implements asynq.Logger.
+func (l asynqLog) Error(args ...any) {
+	l.log.Error().Str("component", "asynq").Msg(fmt.Sprint(args...))
+}
+
+// Fatal implements asynq.Logger. asynq never calls it.
+func (l asynqLog) Fatal(args ...any) {
+	l.log.Error().Str("component", "asynq").Msg(fmt.Sprint(args...))
+}
