@@ -120,7 +120,7 @@ func (e *Error) Task() *tasks.Error {
 // one line.
 func Clean(s string, limit int) string {
 	if len(s) > limit {
-		s = s[:limit-3] + "…"
+		s = strings.ToValidUTF8(s[:limit-len("…")], "") + "…"
 	}
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || r == '\r' {
