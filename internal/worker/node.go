@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/results"
 )
 
 // Node is what the worker tells of itself.
@@ -62,6 +63,34 @@ func (w *Worker) sayGoodbye() {
 	if err := w.broker.PutNode(ctx, w.Node()); err != nil {
 		w.log.Warn().Err(err).Msg("last heartbeat failed")
 	}
+}
+
+// holdLease renews the node's lease until ctx ends, and then gives it up. It
+// has a goroutine of its own, because a slow heartbeat must not cost the lease.
+func (w *Worker) holdLease(ctx context.Context) {
+	tick := time.NewTicker(broker.LeaseRenew)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			// Whatever could not be handed back is taken back at once.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			if err := w.broker.EndLease(ctx, w.id); err != nil {
+				w.log.Warn().Err(err).Msg("lease not given up")
+			}
+			return
+		case <-tick.C:
+			if err := w.broker.RenewLease(ctx, w.id); err != nil && ctx.Err() == nil {
+				w.log.Warn().Err(err).Msg("lease not renewed")
+			}
+		}
+	}
+}
+
+// recovered tells what became of the tasks of nodes that are gone.
+func (w *Worker) recovered(nodes []string, did results.Reclaimed) {
+	w.log.Warn().Strs("gone", nodes).Int("handed_back", did.HandedBack).Int("quarantined", did.Quarantined).Msg("tasks recovered")
 }
 
 // asynqLog writes asynq's lines into ours.

@@ -170,11 +170,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.store.Register(ctx); err != nil {
 		return fmt.Errorf("register queues: %w", err)
 	}
+	// Before the first task is taken: one without a lease would be taken back.
+	if err := w.broker.RenewLease(ctx, w.id); err != nil {
+		return fmt.Errorf("take a lease: %w", err)
+	}
 	// Listening and heartbeats outlive ctx: a draining node is still alive.
 	alive, end := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { w.listen(alive) })
 	background.Go(func() { w.beat(alive) })
+	background.Go(func() { w.holdLease(alive) })
+	background.Go(func() { w.store.Recover(alive, w.recovered) }) //nolint:errcheck // ends only with alive
 	defer background.Wait()
 	defer end()
 	for i, l := range w.lanes {

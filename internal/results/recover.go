@@ -1,0 +1,160 @@
+package results
+
+import (
+	"context"
+	_ "embed" // the script
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+const (
+	// recoverEvery is how often leases are looked at.
+	recoverEvery = 500 * time.Millisecond
+	// orphansEvery is how often active tasks are compared with the leases, for
+	// nodes that left no trace.
+	orphansEvery = 10 * time.Second
+	// maxCrashes is how many nodes may die while they run a task before it is
+	// put aside.
+	maxCrashes = 3
+	// maxActive bounds how many active tasks of a queue are looked at.
+	maxActive = 10000
+)
+
+//go:embed lua/reclaim.lua
+var reclaimSource string
+
+var reclaimScript = redis.NewScript(reclaimSource)
+
+// Reclaimed counts what a recovery did.
+type Reclaimed struct {
+	HandedBack  int // pending again
+	Quarantined int // archived: its nodes died too often
+}
+
+// Recover returns the tasks of nodes that are gone until ctx ends. Any number
+// of processes may do so at once. Each recovery that did something is told to
+// report.
+func (s *Store) Recover(ctx context.Context, report func(nodes []string, did Reclaimed)) error {
+	tick := time.NewTicker(recoverEvery)
+	defer tick.Stop()
+	swept, judge := s.now(), s.now().Add(broker.LeaseFor)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		alive, gone, err := s.broker.Leases(ctx)
+		now := s.now()
+		if err != nil {
+			// Redis is away, which the broker tells. When it is back, living nodes
+			// need time to renew what ran out meanwhile.
+			judge = now.Add(broker.LeaseFor)
+		}
+		if err != nil || now.Before(judge) || len(gone) == 0 && now.Sub(swept) < orphansEvery {
+			continue
+		}
+		swept = now
+		did, err := s.reclaim(ctx, alive)
+		if err != nil {
+			continue
+		}
+		if did != (Reclaimed{}) {
+			report(gone, did)
+		}
+		for _, node := range gone {
+			// A lease that stays only means another look.
+			_ = s.broker.EndLease(ctx, node)
+		}
+	}
+}
+
+// held is an active task and who holds it.
+type held struct{ id, queue, node, fence string }
+
+// reclaim hands back every active task whose node holds no lease.
+func (s *Store) reclaim(ctx context.Context, alive []string) (Reclaimed, error) {
+	var did Reclaimed
+	all, err := s.active(ctx)
+	if err != nil {
+		return did, err
+	}
+	for _, h := range all {
+		// A task without a node was taken by a plain asynq server: its own
+		// recoverer looks after it.
+		if h.node == "" || slices.Contains(alive, h.node) {
+			continue
+		}
+		code, err := s.reclaimOne(ctx, h)
+		switch {
+		case err != nil:
+			return did, err
+		case code == 1:
+			did.HandedBack++
+		case code == 2:
+			did.Quarantined++
+		}
+	}
+	return did, nil
+}
+
+func (s *Store) reclaimOne(ctx context.Context, h held) (int, error) {
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	keys := []string{
+		broker.TaskKey(h.queue, h.id), broker.QueueKey(h.queue, "active"), broker.QueueKey(h.queue, "lease"),
+		broker.QueueKey(h.queue, "pending"), broker.QueueKey(h.queue, "archived"), broker.QueueKey(h.queue, "completed"),
+	}
+	code, err := reclaimScript.Run(ctx, s.broker.Client(), keys, h.id, h.fence, h.queue, maxCrashes, s.now().UnixMilli()).Int()
+	if err != nil {
+		return 0, fmt.Errorf("take task %s back: %w", h.id, s.broker.Explain(err))
+	}
+	return code, nil
+}
+
+// active lists the active tasks of every queue with their nodes.
+func (s *Store) active(ctx context.Context) ([]held, error) {
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	queues := tasks.Queues()
+	cmds, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, q := range queues {
+			p.LRange(ctx, broker.QueueKey(q, "active"), 0, maxActive-1)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list active tasks: %w", s.broker.Explain(err))
+	}
+	var all []held
+	for i, cmd := range cmds {
+		for _, id := range cmd.(*redis.StringSliceCmd).Val() {
+			all = append(all, held{id: id, queue: queues[i]})
+		}
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	cmds, err = s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, h := range all {
+			p.HMGet(ctx, broker.TaskKey(h.queue, h.id), "y_node", "y_fence")
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("read active tasks: %w", s.broker.Explain(err))
+	}
+	for i, cmd := range cmds {
+		v := cmd.(*redis.SliceCmd).Val()
+		all[i].node, _ = v[0].(string)
+		all[i].fence, _ = v[1].(string)
+	}
+	return all, nil
+}
