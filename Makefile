@@ -66,7 +66,7 @@ fmt: $(LINT) ## format the code and sort its imports
 
 .PHONY: fmt-check
 fmt-check: ## fail if gofmt would change a file
-	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+	@unformatted=$$(find . -name '*.go' -not -path '*/testdata/*' -not -path './node_modules/*' -print0 | xargs -0 gofmt -l); \
 	[ -z "$$unformatted" ] || { echo "run make fmt; gofmt would change:" $$unformatted; exit 1; }
 
 .PHONY: vet

@@ -50,7 +50,7 @@ func run(events, data string, out io.Writer) error {
 		fmt.Fprintf(out, "SKIPPED: %s %s: %s\n", s.pkg, s.test, s.reason)
 	}
 	if refused > 0 {
-		return fmt.Errorf("%d tests were skipped, see above", refused)
+		return fmt.Errorf("skipped tests: %d, listed above", refused)
 	}
 	return nil
 }
