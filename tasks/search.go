@@ -1,6 +1,9 @@
 package tasks
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // SearchPayload is a query over the library.
 type SearchPayload struct {
@@ -51,12 +54,7 @@ func (p SearchPayload) Validate() error {
 }
 
 func checkSearchField(f *faults, path, name string) {
-	for _, known := range SearchFields() {
-		if name == known {
-			return
-		}
-	}
-	f.add(path, "must be one of %v, got %q", SearchFields(), clip(name, 40))
+	f.check(slices.Contains(SearchFields(), name), path, "must be one of %v, got %q", SearchFields(), clip(name, 40))
 }
 
 // SearchResult is the answer to a query.
