@@ -110,8 +110,7 @@ func TestClient_RedisAwayIsSaidWithin5s(t *testing.T) {
 	server.Close()
 	start := time.Now()
 	_, err = client.Enqueue(t.Context(), c, tasks.Search, tasks.SearchPayload{Query: "x"})
-	var away *client.UnavailableError
-	if !errors.As(err, &away) {
+	if _, ok := errors.AsType[*client.UnavailableError](err); !ok {
 		t.Errorf("got %v, want an UnavailableError", err)
 	}
 	if took := time.Since(start); took > 5*time.Second {

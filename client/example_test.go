@@ -44,7 +44,9 @@ func openYard(ctx context.Context) (redisURL string, closeYard func()) {
 	go func() { done <- w.Run(ctx) }()
 	return e.URL, func() {
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			log.Print(err)
+		}
 		b.Close()
 		e.Close()
 	}
@@ -54,12 +56,12 @@ func ExampleDo() {
 	ctx := context.Background()
 	url, closeYard := openYard(ctx)
 	defer closeYard()
-
 	cfg := client.DefaultConfig()
 	cfg.RedisURL = url
 	yard, err := client.Open(ctx, cfg)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer yard.Close()
 
@@ -80,19 +82,20 @@ func ExampleEnqueue() {
 	ctx := context.Background()
 	url, closeYard := openYard(ctx)
 	defer closeYard()
-
 	cfg := client.DefaultConfig()
 	cfg.RedisURL = url
 	yard, err := client.Open(ctx, cfg)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer yard.Close()
 
 	// The same id again gives the same task: a caller may repeat itself.
 	for range 2 {
 		if _, err := client.Enqueue(ctx, yard, tasks.Search, tasks.SearchPayload{Query: "maps"}, tasks.WithID("order-17")); err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
 	}
 	found, err := client.Wait(ctx, yard, tasks.Search, "order-17")

@@ -112,8 +112,7 @@ func Open(ctx context.Context, cfg Config, log zerolog.Logger) (*Broker, error) 
 	o.ContextTimeoutEnabled = true
 	b := &Broker{cfg: cfg, options: *o, client: redis.NewUniversalClient(o), log: log}
 	if err := b.Ping(ctx); err != nil {
-		b.client.Close()
-		return nil, err
+		return nil, errors.Join(err, b.client.Close())
 	}
 	return b, nil
 }

@@ -54,7 +54,7 @@ func (c *child) stop() error {
 	default:
 	}
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return nil // it ended in between
+		return nil //nolint:nilerr // it ended in between
 	}
 	select {
 	case <-c.exited:

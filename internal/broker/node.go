@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -92,7 +93,7 @@ func (b *Broker) Nodes(ctx context.Context) ([]Node, error) {
 		}
 		return nil
 	})
-	if err != nil && err != redis.Nil {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, b.Explain(err)
 	}
 	nodes := make([]Node, 0, len(cmds))

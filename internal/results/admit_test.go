@@ -45,9 +45,8 @@ func TestAdmit_LimitIsNotOvershot(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				var f *results.FullError
 				mu.Lock()
-				if errors.As(errs[0], &f) {
+				if _, ok := errors.AsType[*results.FullError](errs[0]); ok {
 					full++
 				} else if errs[0] == nil {
 					admitted++

@@ -134,14 +134,11 @@ func TestWorker_DeadLettersCanBeReplayed(t *testing.T) {
 	if err := asynq.NewInspectorFromRedisClient(y.broker.Client()).RunTask("search", task.ID); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for task.State != tasks.Completed {
-		if task, err = y.client.Task(ctx, task.ID); err != nil || time.Now().After(deadline) {
-			t.Fatalf("got %+v, %v, want it completed after the replay", task, err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	if task.Error != nil || task.Attempts != 2 {
+	brokertest.Until(t, "the replayed task completes", func() bool {
+		task, err = y.client.Task(ctx, task.ID)
+		return err != nil || task.State == tasks.Completed
+	})
+	if err != nil || task.Error != nil || task.Attempts != 2 {
 		t.Errorf("got %+v, want no error left and two attempts", task)
 	}
 }

@@ -73,18 +73,21 @@ func (w *Worker) holdLease(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			// Whatever could not be handed back is taken back at once.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			defer cancel()
-			if err := w.broker.EndLease(ctx, w.id); err != nil {
-				w.log.Warn().Err(err).Msg("lease not given up")
-			}
+			w.endLease(context.WithoutCancel(ctx))
 			return
 		case <-tick.C:
 			if err := w.broker.RenewLease(ctx, w.id); err != nil && ctx.Err() == nil {
 				w.log.Warn().Err(err).Msg("lease not renewed")
 			}
 		}
+	}
+}
+
+func (w *Worker) endLease(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := w.broker.EndLease(ctx, w.id); err != nil {
+		w.log.Warn().Err(err).Msg("lease not given up")
 	}
 }
 

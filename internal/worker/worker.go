@@ -246,12 +246,16 @@ func (w *Worker) drain(lanes []*lane) error {
 
 // idleWithin reports whether every attempt ended within d.
 func (w *Worker) idleWithin(d time.Duration) bool {
-	deadline := time.Now().Add(d)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	late := time.NewTimer(d)
+	defer late.Stop()
 	for len(w.attempts.Running()) > 0 {
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-late.C:
 			return false
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	return true
 }

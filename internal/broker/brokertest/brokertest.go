@@ -5,6 +5,7 @@ package brokertest
 import (
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -31,6 +32,22 @@ func Server(tb testing.TB, fsync string) *broker.Embedded {
 	}
 	tb.Cleanup(func() { e.Close() })
 	return e
+}
+
+// Until waits until done reports true, and fails the test if that takes over
+// twenty seconds: far more than anything here takes.
+func Until(tb testing.TB, what string, done func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(20 * time.Second)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-late:
+			tb.Fatalf("not within 20s: %s", what)
+		}
+	}
 }
 
 // Open connects to a server for the time of the test.
