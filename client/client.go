@@ -119,11 +119,22 @@ func (c *Client) Close() error { return c.stop() }
 // payload is another. Other errors: *tasks.InvalidError, *FullError,
 // *UnavailableError.
 func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, error) {
-	list, err := c.EnqueueAll(ctx, []tasks.Request{r})
+	now := time.Now()
+	r, err := r.Check(now)
 	if err != nil {
 		return tasks.Task{}, err
 	}
-	return list[0].Task, list[0].Err
+	a := c.admission(r)
+	return c.answer(ctx, queued(a, now), c.store.AdmitOne(ctx, a))
+}
+
+// answer is what a caller gets for an admission: the task as queued, or as it
+// is if it was known.
+func (c *Client) answer(ctx context.Context, t tasks.Task, err error) (tasks.Task, error) {
+	if errors.Is(err, results.ErrKnown) {
+		return c.store.Get(ctx, t.ID, t.Queue)
+	}
+	return t, err
 }
 
 // Enqueued is the answer to one request of EnqueueAll.
@@ -158,9 +169,7 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]En
 		}
 		for j, err := range errs {
 			a := &answers[index[j]]
-			if a.Err = err; errors.Is(err, results.ErrKnown) {
-				a.Task, a.Err = c.store.Get(ctx, a.Task.ID, a.Task.Queue)
-			}
+			a.Task, a.Err = c.answer(ctx, a.Task, err)
 		}
 		admissions, index = admissions[n:], index[n:]
 	}

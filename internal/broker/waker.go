@@ -22,6 +22,8 @@ const Sweep = time.Second
 // empty gives Empty the generation it read before it looked: an announcement
 // in between is then never missed.
 type Waker struct {
+	queues []string
+
 	mu     sync.Mutex
 	gen    map[string]uint64
 	empty  map[string]uint64
@@ -31,7 +33,7 @@ type Waker struct {
 
 // NewWaker watches the queues of one asynq server.
 func NewWaker(queues ...string) *Waker {
-	w := &Waker{gen: map[string]uint64{}, empty: map[string]uint64{}, change: make(chan struct{})}
+	w := &Waker{queues: queues, gen: map[string]uint64{}, empty: map[string]uint64{}, change: make(chan struct{})}
 	for _, q := range queues {
 		w.gen[q] = 1
 	}
@@ -74,33 +76,47 @@ func (w *Waker) Close() {
 	}
 }
 
-// Await returns the queue's generation, and whether to look into it. If every
-// queue is known to be empty it first waits for an announcement, at most Sweep.
-func (w *Waker) Await(ctx context.Context, queue string) (gen uint64, look bool) {
+// Look is a queue that may have work, at a generation.
+type Look struct {
+	Queue string
+	gen   uint64
+}
+
+// Await returns the queues that may have work, in the waker's order. While
+// every queue is known to be empty it waits, at most Sweep. It returns nothing
+// once the waker is closed or ctx ends.
+func (w *Waker) Await(ctx context.Context) []Look {
 	deadline := time.NewTimer(Sweep)
 	defer deadline.Stop()
 	for {
 		w.mu.Lock()
-		gen, known := w.gen[queue], w.empty[queue]
-		change, closed := w.change, w.closed
-		idle := w.allEmpty()
+		looks, change, closed := w.looks(), w.change, w.closed
 		w.mu.Unlock()
-		switch {
-		case closed:
-			return gen, false
-		case gen != known:
-			return gen, true
-		case !idle:
-			return gen, false // another queue has work: asynq looks there next
+		if closed {
+			return nil
+		}
+		if len(looks) > 0 {
+			return looks
 		}
 		select {
 		case <-change:
 		case <-deadline.C:
 			w.AnnounceAll()
 		case <-ctx.Done():
-			return gen, false
+			return nil
 		}
 	}
+}
+
+// looks lists the queues that are not known to be empty; w.mu is held.
+func (w *Waker) looks() []Look {
+	var looks []Look
+	for _, q := range w.queues {
+		if w.empty[q] != w.gen[q] {
+			looks = append(looks, Look{q, w.gen[q]})
+		}
+	}
+	return looks
 }
 
 // Rest waits for d, or less if the waker is closed.
@@ -124,20 +140,11 @@ func (w *Waker) Rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (w *Waker) allEmpty() bool {
-	for q, g := range w.gen {
-		if w.empty[q] != g {
-			return false
-		}
-	}
-	return true
-}
-
-// Empty notes that the queue was found empty at a generation.
-func (w *Waker) Empty(queue string, gen uint64) {
+// Empty notes that a look found nothing.
+func (w *Waker) Empty(l Look) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.empty[queue] = gen
+	w.empty[l.Queue] = l.gen
 }
 
 // Listen passes every message of the channels to deliver until ctx ends. After

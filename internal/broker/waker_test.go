@@ -10,11 +10,18 @@ import (
 // idle makes a waker whose queues are all known to be empty.
 func idle(queues ...string) *Waker {
 	w := NewWaker(queues...)
-	for _, q := range queues {
-		gen, _ := w.Await(context.Background(), q)
-		w.Empty(q, gen)
+	for _, l := range w.Await(context.Background()) {
+		w.Empty(l)
 	}
 	return w
+}
+
+// queues names what a wait returned.
+func queues(looks []Look) (names string) {
+	for _, l := range looks {
+		names += l.Queue
+	}
+	return names
 }
 
 func TestWaker_SleepsUntilTheSweep(t *testing.T) {
@@ -22,8 +29,8 @@ func TestWaker_SleepsUntilTheSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := idle("a", "b")
 		start := time.Now()
-		if _, look := w.Await(t.Context(), "a"); !look || time.Since(start) != Sweep {
-			t.Errorf("looked %v after %s, want true after %s", look, time.Since(start), Sweep)
+		if got := queues(w.Await(t.Context())); got != "ab" || time.Since(start) != Sweep {
+			t.Errorf("got %q after %s, want both queues after %s", got, time.Since(start), Sweep)
 		}
 	})
 }
@@ -34,11 +41,8 @@ func TestWaker_WakesForAnnouncement(t *testing.T) {
 		w := idle("a", "b")
 		time.AfterFunc(time.Millisecond, func() { w.Announce("b") })
 		start := time.Now()
-		if _, look := w.Await(t.Context(), "a"); look {
-			t.Error("looked into a, want b only")
-		}
-		if _, look := w.Await(t.Context(), "b"); !look || time.Since(start) != time.Millisecond {
-			t.Errorf("looked into b: %v after %s", look, time.Since(start))
+		if got := queues(w.Await(t.Context())); got != "b" || time.Since(start) != time.Millisecond {
+			t.Errorf("got %q after %s, want b after 1ms", got, time.Since(start))
 		}
 	})
 }
@@ -49,12 +53,12 @@ func TestWaker_AnnouncementDuringTheLookIsKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := NewWaker("a")
-		gen, _ := w.Await(t.Context(), "a")
+		look := w.Await(t.Context())[0]
 		w.Announce("a")
-		w.Empty("a", gen)
+		w.Empty(look)
 		start := time.Now()
-		if _, look := w.Await(t.Context(), "a"); !look || time.Since(start) != 0 {
-			t.Errorf("looked %v after %s, want at once", look, time.Since(start))
+		if got := queues(w.Await(t.Context())); got != "a" || time.Since(start) != 0 {
+			t.Errorf("got %q after %s, want a at once", got, time.Since(start))
 		}
 	})
 }
@@ -65,7 +69,7 @@ func TestWaker_OtherQueuesAreIgnored(t *testing.T) {
 		w := idle("a")
 		time.AfterFunc(time.Millisecond, func() { w.Announce("other") })
 		start := time.Now()
-		w.Await(t.Context(), "a")
+		w.Await(t.Context())
 		if time.Since(start) != Sweep {
 			t.Errorf("woke after %s", time.Since(start))
 		}
@@ -78,8 +82,8 @@ func TestWaker_CloseEndsEveryWait(t *testing.T) {
 		w := idle("a")
 		time.AfterFunc(time.Millisecond, w.Close)
 		start := time.Now()
-		if _, look := w.Await(t.Context(), "a"); look || time.Since(start) != time.Millisecond {
-			t.Errorf("looked %v after %s", look, time.Since(start))
+		if got := queues(w.Await(t.Context())); got != "" || time.Since(start) != time.Millisecond {
+			t.Errorf("got %q after %s", got, time.Since(start))
 		}
 		w.Rest(t.Context(), time.Hour)
 		w.Close()

@@ -53,18 +53,36 @@ type Admission struct {
 	Limit   int           // of its queue
 }
 
+// combinedPayload is the largest payload that shares a round trip with others.
+const combinedPayload = 64 << 10
+
+// AdmitOne queues a task, together with what other callers admit at the same
+// time. Its error is that of Admit, of either kind.
+func (s *Store) AdmitOne(ctx context.Context, a Admission) error {
+	if len(a.Request.Payload) > combinedPayload {
+		answers, err := s.Admit(ctx, a)
+		if err != nil {
+			return err
+		}
+		return answers[0]
+	}
+	answer, err := s.admitted.do(ctx, a)
+	return errors.Join(err, answer)
+}
+
 // Admit queues the tasks in one round trip. The answers have the order of the
 // admissions: nil, ErrKnown, a *FullError or a *ConflictError each. The second
 // value is set if Redis failed; then nothing is known of any of them.
 func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
-	calls := make([]scriptCall, len(all))
-	for i, a := range all {
-		var err error
-		if calls[i], err = s.admission(a); err != nil {
-			return nil, err
-		}
+	groups, err := s.byQueue(all)
+	if err != nil {
+		return nil, err
+	}
+	calls := make([]scriptCall, len(groups))
+	for i, g := range groups {
+		calls[i] = g.scriptCall
 	}
 	cmds, err := runAll(ctx, s.broker.Client(), admitScript, calls)
 	if err != nil {
@@ -72,48 +90,72 @@ func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 	}
 	answers := make([]error, len(all))
 	for i, cmd := range cmds {
-		answers[i] = verdict(cmd, all[i])
+		codes, err := cmd.Int64Slice()
+		if err != nil {
+			return nil, fmt.Errorf("enqueue: %w", err)
+		}
+		waiting := int(codes[len(codes)-1])
+		for j, at := range groups[i].index {
+			answers[at] = verdict(codes[j], waiting, all[at])
+		}
 	}
 	return answers, nil
 }
 
-func verdict(cmd *redis.Cmd, a Admission) error {
-	code, err := cmd.Int64Slice()
-	switch {
-	case err != nil:
-		return fmt.Errorf("enqueue: %w", err)
-	case code[0] == 2:
+func verdict(code int64, waiting int, a Admission) error {
+	switch code {
+	case 2:
 		return ErrKnown
-	case code[0] == -1:
+	case -1:
 		return &ConflictError{ID: a.ID}
-	case code[0] == -2:
-		return &FullError{Queue: a.Request.Options.Queue, Waiting: int(code[1]), Limit: a.Limit}
+	case -2:
+		return &FullError{Queue: a.Request.Options.Queue, Waiting: waiting, Limit: a.Limit}
 	}
 	return nil
 }
 
-// admission makes the keys and arguments of the admit script.
-func (s *Store) admission(a Admission) (scriptCall, error) {
-	now, o := s.now(), a.Request.Options
+// group is the call that admits the tasks of one queue; index says which they
+// are.
+type group struct {
+	scriptCall
+	index []int
+}
+
+func (s *Store) byQueue(all []Admission) ([]*group, error) {
+	var groups []*group
+	of := map[string]*group{}
+	now := s.now()
+	for i, a := range all {
+		q := a.Request.Options.Queue
+		g := of[q]
+		if g == nil {
+			g = &group{scriptCall: scriptCall{
+				keys: []string{broker.QueueKey(q, "pending"), broker.QueueKey(q, "scheduled"), broker.QueueKey(q, "retry")},
+				args: []any{q, a.Limit, now.UnixNano(), now.UnixMilli()},
+			}}
+			of[q], groups = g, append(groups, g)
+		}
+		args, err := admission(a, now)
+		if err != nil {
+			return nil, err
+		}
+		g.keys, g.args, g.index = append(g.keys, broker.TaskKey(q, a.ID)), append(g.args, args...), append(g.index, i)
+	}
+	return groups, nil
+}
+
+// admission is what the admit script is told of one task.
+func admission(a Admission, now time.Time) ([]any, error) {
 	msg, err := encode(a)
 	if err != nil {
-		return scriptCall{}, err
+		return nil, err
 	}
 	start := ""
-	if at := o.Start(now); !at.IsZero() {
+	if at := a.Request.Options.Start(now); !at.IsZero() {
 		start = strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
 	}
 	sum := sha256.Sum256(append([]byte(a.Request.Kind+"\n"), a.Request.Payload...))
-	return scriptCall{
-		keys: []string{
-			broker.TaskKey(o.Queue, a.ID), broker.QueueKey(o.Queue, "pending"),
-			broker.QueueKey(o.Queue, "scheduled"), broker.QueueKey(o.Queue, "retry"),
-		},
-		args: []any{
-			msg, a.ID, now.UnixNano(), start, a.Limit, hex.EncodeToString(sum[:]), o.Queue, a.Request.Kind, now.UnixMilli(),
-			retentionSeconds(o),
-		},
-	}, nil
+	return []any{msg, a.ID, start, hex.EncodeToString(sum[:]), a.Request.Kind, retentionSeconds(a.Request.Options)}, nil
 }
 
 func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }

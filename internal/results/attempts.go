@@ -3,7 +3,6 @@ package results
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -38,17 +37,15 @@ type Outcome struct {
 const (
 	// lease is asynq's: how long a task is ours without a heartbeat.
 	lease = 30 * time.Second
-	// afterError is the pause after a dequeue that failed.
-	afterError = 250 * time.Millisecond
 )
 
-// Attempts are the tasks that one worker runs now. It answers asynq's scripts
-// with ours: dequeues wait in the Waker, and an end writes its outcome together
-// with the acknowledgement.
+// Attempts are the tasks that one worker holds. It answers asynq's scripts
+// with ours: an end writes its outcome together with the acknowledgement.
 type Attempts struct {
-	store *Store
-	node  string
-	log   zerolog.Logger
+	store   *Store
+	node    string
+	log     zerolog.Logger
+	settled *combiner[scriptCall, int64]
 
 	mu      sync.Mutex
 	running map[string]*attempt
@@ -65,58 +62,38 @@ type attempt struct {
 
 // NewAttempts returns the attempts of a node.
 func (s *Store) NewAttempts(node string, log zerolog.Logger) *Attempts {
-	return &Attempts{store: s, node: node, log: log, running: map[string]*attempt{}}
+	settle := func(ctx context.Context, calls []scriptCall) ([]int64, error) {
+		ctx, cancel := s.broker.CallContext(ctx)
+		defer cancel()
+		cmds, err := runAll(ctx, s.broker.Client(), settleScript, calls)
+		if err != nil {
+			return nil, err
+		}
+		codes := make([]int64, len(cmds))
+		for i, cmd := range cmds {
+			codes[i], _ = cmd.Int64() // runAll has looked at the errors
+		}
+		return codes, nil
+	}
+	return &Attempts{
+		store: s, node: node, log: log, running: map[string]*attempt{},
+		settled: &combiner[scriptCall, int64]{send: settle, most: 100, flights: 2},
+	}
 }
 
-// Client returns the client for an asynq server whose dequeues wait in w.
-func (a *Attempts) Client(w *broker.Waker) redis.UniversalClient {
+// Client returns the client for the asynq server of a lane.
+func (a *Attempts) Client(l *Lane) redis.UniversalClient {
 	return broker.Intercept(a.store.broker.Client(), func(ctx context.Context, call broker.Call) *redis.Cmd {
 		switch call.Op {
 		case broker.OpDequeue:
-			return a.take(ctx, w, call)
+			return l.dequeue(ctx)
 		case broker.OpForward:
-			return a.forward(ctx, w, call)
+			return a.forward(ctx, l.waker, call)
 		case broker.OpDone, broker.OpComplete, broker.OpRetry, broker.OpArchive, broker.OpRequeue:
 			return a.settle(context.WithoutCancel(ctx), call)
 		}
 		return nil
 	})
-}
-
-// take answers a dequeue.
-func (a *Attempts) take(ctx context.Context, w *broker.Waker, call broker.Call) *redis.Cmd {
-	answer := redis.NewCmd(ctx)
-	gen, look := w.Await(ctx, call.Queue)
-	if !look {
-		answer.SetErr(redis.Nil)
-		return answer
-	}
-	now := a.store.now()
-	got, err := takeScript.Run(ctx, a.store.broker.Client(), append(call.Keys, broker.QueueKey(call.Queue, "completed")),
-		now.Add(lease).Unix(), broker.TaskKeyPrefix(call.Queue), now.UnixMilli(), a.node).Slice()
-	if errors.Is(err, redis.Nil) {
-		w.Empty(call.Queue, gen)
-		answer.SetErr(redis.Nil)
-		return answer
-	}
-	if err != nil {
-		// asynq would ask again at once and keep a core busy while Redis is away.
-		w.Rest(ctx, afterError)
-		answer.SetErr(err)
-		return answer
-	}
-	id, _ := got[1].(string)
-	t := &attempt{queue: call.Queue}
-	t.fence, _ = got[2].(int64)
-	if len(got) > 3 {
-		if since, ok := got[3].(string); ok {
-			ns, _ := strconv.ParseInt(since, 10, 64)
-			t.waited = max(0, now.Sub(time.Unix(0, ns)))
-		}
-	}
-	a.put(id, t)
-	answer.SetVal(got[0])
-	return answer
 }
 
 func (a *Attempts) put(id string, t *attempt) {
@@ -237,7 +214,7 @@ func (a *Attempts) settle(ctx context.Context, call broker.Call) *redis.Cmd {
 	// Without an attempt of ours it is asynq's recoverer that speaks, for a node
 	// that is gone: the task goes back, and no retry is spent.
 	answer := redis.NewCmd(ctx)
-	code, err := settleScript.Run(ctx, a.store.broker.Client(), settleKeys(call.Queue, end.id, a.store.now()), a.settleArgs(call.Queue, end, fence, o)...).Int()
+	code, err := a.settled.do(ctx, scriptCall{settleKeys(call.Queue, end.id, a.store.now()), a.settleArgs(call.Queue, end, fence, o)})
 	if err != nil {
 		answer.SetErr(err)
 		return answer

@@ -20,12 +20,12 @@ import (
 // then do nothing more: the node is gone.
 func take(t *testing.T, s *results.Store, node string) {
 	t.Helper()
-	waker := broker.NewWaker("search")
 	keys := []string{
 		broker.QueueKey("search", "pending"), broker.QueueKey("search", "paused"),
 		broker.QueueKey("search", "active"), broker.QueueKey("search", "lease"),
 	}
-	if err := s.NewAttempts(node, zerolog.Nop()).Client(waker).EvalSha(t.Context(), "", keys).Err(); err != nil {
+	a := s.NewAttempts(node, zerolog.Nop())
+	if err := a.Client(a.Lane("search", 1)).EvalSha(t.Context(), "", keys).Err(); err != nil {
 		t.Fatal(err)
 	}
 }

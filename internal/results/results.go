@@ -61,12 +61,19 @@ var (
 
 // Store reads and changes the records of tasks.
 type Store struct {
-	broker *broker.Broker
-	now    func() time.Time
+	broker   *broker.Broker
+	now      func() time.Time
+	admitted *combiner[Admission, error]
 }
 
 // New returns the records in the broker's Redis.
-func New(b *broker.Broker) *Store { return &Store{broker: b, now: time.Now} }
+func New(b *broker.Broker) *Store {
+	s := &Store{broker: b, now: time.Now}
+	s.admitted = &combiner[Admission, error]{most: 200, flights: 2, send: func(ctx context.Context, calls []Admission) ([]error, error) {
+		return s.Admit(ctx, calls...)
+	}}
+	return s
+}
 
 // recordFields are read in this order by parse.
 var recordFields = []string{

@@ -88,7 +88,7 @@ func TestWorker_LateAttemptIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-running
-	slow.worker.lanes[0].waker.Close() // it takes nothing more
+	slow.worker.lanes[0].queue.Waker().Close() // it takes nothing more
 	// What recovery does with the tasks of a node that is gone.
 	pipe := b.Client().TxPipeline()
 	pipe.LRem(ctx, broker.QueueKey("search", "active"), 0, task.ID)

@@ -42,6 +42,7 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		ctx, cancel := context.WithCancelCause(actx)
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
+		defer l.queue.Ended()
 		outcome := judge(attempt(ctx, r))
 		w.metrics.ended(r, outcome)
 		w.attempts.Ended(id, outcome)

@@ -99,7 +99,7 @@ type Worker struct {
 type lane struct {
 	kind   string
 	slots  chan struct{}
-	waker  *broker.Waker
+	queue  *results.Lane
 	server *asynq.Server
 	served counts
 }
@@ -137,12 +137,12 @@ func New(cfg Config, b *broker.Broker, jobs Jobs, log zerolog.Logger, reg promet
 }
 
 func (w *Worker) newLane(kind string, slots int) *lane {
-	l := &lane{kind: kind, slots: make(chan struct{}, slots), waker: broker.NewWaker(tasks.Queue(kind), tasks.BulkQueue(kind))}
-	l.server = asynq.NewServerFromRedisClient(w.attempts.Client(l.waker), asynq.Config{
+	l := &lane{kind: kind, slots: make(chan struct{}, slots), queue: w.attempts.Lane(kind, slots)}
+	l.server = asynq.NewServerFromRedisClient(w.attempts.Client(l.queue), asynq.Config{
 		Concurrency: slots,
-		// Weights, not strict priority: a batch must not wait for ever either.
-		Queues: map[string]int{tasks.Queue(kind): 6, tasks.BulkQueue(kind): 1},
-		// The waker holds dequeues back, so this pause is never spent on Redis.
+		// The lane chooses between the queues and waits where there is nothing to do:
+		// weights and pauses of asynq's own have no part in it.
+		Queues:                   map[string]int{tasks.Queue(kind): 1, tasks.BulkQueue(kind): 1},
 		TaskCheckInterval:        time.Millisecond,
 		DelayedTaskCheckInterval: time.Second,
 		ShutdownTimeout:          handBackTimeout,
@@ -199,7 +199,7 @@ func (w *Worker) listen(ctx context.Context) {
 		switch channel {
 		case broker.WakeChannel:
 			for _, l := range w.lanes {
-				l.waker.Announce(payload)
+				l.queue.Waker().Announce(payload)
 			}
 		case results.CancelChannel:
 			w.attempts.Cancel(payload, errCanceled)
@@ -207,7 +207,7 @@ func (w *Worker) listen(ctx context.Context) {
 	}
 	resumed := func() {
 		for _, l := range w.lanes {
-			l.waker.AnnounceAll()
+			l.queue.Waker().AnnounceAll()
 		}
 		// After a loss of data nobody else would make the queues known again.
 		if err := w.store.Register(ctx); err != nil && ctx.Err() == nil {
@@ -225,8 +225,11 @@ func (w *Worker) drain(lanes []*lane) error {
 	w.state.Store("draining")
 	w.log.Info().Int("running", len(w.attempts.Running())).Msg("worker drains")
 	for _, l := range lanes {
-		l.waker.Close()
+		l.queue.Waker().Close()
 		l.server.Stop()
+		if err := l.queue.HandBack(context.Background()); err != nil {
+			w.log.Warn().Err(err).Str("kind", l.kind).Msg("tasks not handed back")
+		}
 	}
 	if !w.idleWithin(w.cfg.DrainTimeout) {
 		left := len(w.attempts.Running())

@@ -1,12 +1,15 @@
--- Takes the next task for an attempt: asynq's dequeue, plus the fence. Entries
--- that have nothing to run any more are cleared on the way.
+-- Takes tasks for attempts: asynq's dequeue, for as many as there are free
+-- slots, plus the fence. Entries that have nothing to run any more are cleared
+-- on the way.
 -- KEYS  1 pending  2 paused  3 active  4 lease  5 completed
--- ARGV  1 lease end as Unix seconds  2 task key prefix  3 now in ms  4 node
--- returns false, or {asynq message, id, fence, pending since in ns}
+-- ARGV  1 lease end as Unix seconds  2 task key prefix  3 now in ms  4 node  5 most
+-- returns false, or for each task {asynq message, id, fence, pending since in ns}
 if redis.call("EXISTS", KEYS[2]) == 1 then return false end
-for _ = 1, 100 do
+local taken, most = {}, tonumber(ARGV[5])
+for _ = 1, most + 100 do
+  if #taken == most then break end
   local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
-  if not id then return false end
+  if not id then break end
   local key = ARGV[2] .. id
   local known = redis.call("HMGET", key, "msg", "y_final", "y_cancel", "y_ret", "pending_since")
   if not known[1] or known[2] == "completed" or known[2] == "canceled" then
@@ -23,8 +26,9 @@ for _ = 1, 100 do
     redis.call("HINCRBY", key, "y_att", 1)
     local fence = redis.call("HINCRBY", key, "y_fence", 1)
     redis.call("HSET", key, "state", "active", "y_start", ARGV[3], "y_node", ARGV[4])
-    redis.call("HDEL", key, "pending_since", "y_final")
-    return {known[1], id, fence, known[5]}
+    if known[2] then redis.call("HDEL", key, "y_final") end
+    taken[#taken + 1] = {known[1], id, fence, known[5]}
   end
 end
-return false
+if #taken == 0 then return false end
+return taken

@@ -1,0 +1,89 @@
+package results
+
+import (
+	"context"
+	"sync"
+)
+
+// combiner joins calls made at the same time into few round trips. A call that
+// finds the way free goes at once and alone; those that come while others are
+// under way go together with the next.
+type combiner[T, R any] struct {
+	// send makes one round trip. Its answers have the order of the calls.
+	send func(ctx context.Context, calls []T) ([]R, error)
+	// most is how many calls one round trip may carry, flights how many round
+	// trips may be under way at once.
+	most, flights int
+
+	mu      sync.Mutex
+	flying  int
+	waiting []*combined[T, R]
+}
+
+type combined[T, R any] struct {
+	call   T
+	answer R
+	err    error
+	done   chan struct{}
+}
+
+// do makes one call. It returns when its round trip has; the context ends the
+// wait, not the call.
+func (c *combiner[T, R]) do(ctx context.Context, call T) (R, error) {
+	mine := &combined[T, R]{call: call, done: make(chan struct{})}
+	c.mu.Lock()
+	c.waiting = append(c.waiting, mine)
+	if c.flying < c.flights {
+		c.flying++
+		batch := c.next()
+		c.mu.Unlock()
+		c.fly(context.WithoutCancel(ctx), batch)
+		c.land(context.WithoutCancel(ctx))
+	} else {
+		c.mu.Unlock()
+	}
+	select {
+	case <-mine.done:
+		return mine.answer, mine.err
+	case <-ctx.Done():
+		return mine.answer, ctx.Err()
+	}
+}
+
+// next takes the calls of the next round trip; c.mu is held.
+func (c *combiner[T, R]) next() []*combined[T, R] {
+	n := min(len(c.waiting), c.most)
+	batch := c.waiting[:n:n]
+	c.waiting = c.waiting[n:]
+	return batch
+}
+
+// land ends a round trip: if calls have gathered meanwhile, the next one
+// starts, in a goroutine of its own, because this caller has its answer.
+func (c *combiner[T, R]) land(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) == 0 {
+		c.flying--
+		return
+	}
+	batch := c.next()
+	go func() {
+		c.fly(ctx, batch)
+		c.land(ctx)
+	}()
+}
+
+func (c *combiner[T, R]) fly(ctx context.Context, batch []*combined[T, R]) {
+	calls := make([]T, len(batch))
+	for i, b := range batch {
+		calls[i] = b.call
+	}
+	answers, err := c.send(ctx, calls)
+	for i, b := range batch {
+		if b.err = err; err == nil {
+			b.answer = answers[i]
+		}
+		close(b.done)
+	}
+}
