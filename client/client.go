@@ -63,6 +63,8 @@ type (
 	FullError = results.FullError
 	// ConflictError tells that an id belongs to a task with another payload.
 	ConflictError = results.ConflictError
+	// MemoryError tells that Redis's memory is nearly full.
+	MemoryError = results.MemoryError
 	// UnavailableError tells that Redis did not answer.
 	UnavailableError = broker.UnavailableError
 )
@@ -132,7 +134,7 @@ func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, erro
 // is if it was known.
 func (c *Client) answer(ctx context.Context, t tasks.Task, err error) (tasks.Task, error) {
 	if errors.Is(err, results.ErrKnown) {
-		return c.store.Get(ctx, t.ID, t.Queue)
+		return c.store.Get(ctx, t.ID)
 	}
 	return t, err
 }
@@ -190,7 +192,7 @@ func chunk(all []results.Admission) int {
 }
 
 func (c *Client) admission(r tasks.Request) results.Admission {
-	a := results.Admission{ID: r.Options.ID, Request: r, Limit: c.Limit(r.Options.Queue)}
+	a := results.Admission{ID: r.Options.ID, Chosen: r.Options.ID != "", Request: r, Limit: c.Limit(r.Options.Queue)}
 	if a.ID == "" {
 		// Version 7 begins with the time: ids sort by age.
 		a.ID = uuid.Must(uuid.NewV7()).String()

@@ -31,11 +31,14 @@ var ErrKnown = errors.New("the task is known")
 type FullError struct {
 	Queue          string
 	Waiting, Limit int
+	// RetryAfter is when there should be room again, by the rate at which the
+	// queue has been drained lately.
+	RetryAfter time.Duration
 }
 
 // Error says which queue and what to do.
 func (e *FullError) Error() string {
-	return fmt.Sprintf("queue %s is full: %d of %d tasks wait; try again later or add workers", e.Queue, e.Waiting, e.Limit)
+	return fmt.Sprintf("queue %s is full: %d of %d tasks wait; try again in %s or add workers", e.Queue, e.Waiting, e.Limit, e.RetryAfter)
 }
 
 // ConflictError tells that the id belongs to a task with another payload.
@@ -48,7 +51,9 @@ func (e *ConflictError) Error() string {
 
 // Admission is one task to admit: a checked request under an id.
 type Admission struct {
-	ID      string
+	ID string
+	// Chosen tells that the id is the caller's, so that it may be known.
+	Chosen  bool
 	Request tasks.Request // as Request.Check returned it
 	Limit   int           // of its queue
 }
@@ -76,9 +81,16 @@ func (s *Store) AdmitOne(ctx context.Context, a Admission) error {
 func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
-	groups, err := s.byQueue(all)
+	if err := s.memory.room(ctx, s.broker); err != nil {
+		return nil, err
+	}
+	answers, err := s.elsewhere(ctx, all)
 	if err != nil {
 		return nil, err
+	}
+	groups, err := s.byQueue(all, answers)
+	if err != nil || len(groups) == 0 {
+		return answers, err
 	}
 	calls := make([]scriptCall, len(groups))
 	for i, g := range groups {
@@ -88,30 +100,69 @@ func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 	if err != nil {
 		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
 	}
-	answers := make([]error, len(all))
 	for i, cmd := range cmds {
 		codes, err := cmd.Int64Slice()
-		if err != nil {
+		if err != nil || len(codes) < 2 {
 			return nil, fmt.Errorf("enqueue: %w", err)
 		}
-		waiting := int(codes[len(codes)-1])
+		n := len(codes) - 2
+		full := s.full(all[groups[i].index[0]], codes[n], codes[n+1])
 		for j, at := range groups[i].index {
-			answers[at] = verdict(codes[j], waiting, all[at])
+			switch codes[j] {
+			case 2:
+				answers[at] = ErrKnown
+			case -1:
+				answers[at] = &ConflictError{ID: all[at].ID}
+			case -2:
+				answers[at] = full
+			}
 		}
 	}
 	return answers, nil
 }
 
-func verdict(code int64, waiting int, a Admission) error {
-	switch code {
-	case 2:
-		return ErrKnown
-	case -1:
-		return &ConflictError{ID: a.ID}
-	case -2:
-		return &FullError{Queue: a.Request.Options.Queue, Waiting: waiting, Limit: a.Limit}
+// full is the refusal of a queue, and notes how far it has been drained.
+func (s *Store) full(a Admission, waiting, processed int64) *FullError {
+	q := a.Request.Options.Queue
+	return &FullError{Queue: q, Waiting: int(waiting), Limit: a.Limit, RetryAfter: s.rates.wait(q, processed, a.Limit, s.now())}
+}
+
+// elsewhere answers for the ids of callers that name a task of another queue
+// or kind already: the admit script sees one queue only. Two callers who hand
+// over the same id for two kinds in the same instant could both succeed.
+func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error) {
+	answers := make([]error, len(all))
+	var index []int
+	var cmds []*redis.StringCmd
+	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, a := range all {
+			for _, q := range tasks.Queues() {
+				if a.Chosen && q != a.Request.Options.Queue {
+					index, cmds = append(index, i), append(cmds, p.HGet(ctx, broker.TaskKey(q, a.ID), "y_sha"))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
 	}
-	return nil
+	for j, cmd := range cmds {
+		switch a := all[index[j]]; cmd.Val() {
+		case "":
+		case fingerprint(a.Request):
+			answers[index[j]] = ErrKnown
+		default:
+			answers[index[j]] = &ConflictError{ID: a.ID}
+		}
+	}
+	return answers, nil
+}
+
+// fingerprint tells tasks apart that would do other work.
+func fingerprint(r tasks.Request) string {
+	sum := sha256.Sum256(append([]byte(r.Kind+"\n"), r.Payload...))
+	return hex.EncodeToString(sum[:])
 }
 
 // group is the call that admits the tasks of one queue; index says which they
@@ -121,16 +172,20 @@ type group struct {
 	index []int
 }
 
-func (s *Store) byQueue(all []Admission) ([]*group, error) {
+// byQueue groups the admissions that have no answer yet.
+func (s *Store) byQueue(all []Admission, answers []error) ([]*group, error) {
 	var groups []*group
 	of := map[string]*group{}
 	now := s.now()
 	for i, a := range all {
+		if answers[i] != nil {
+			continue
+		}
 		q := a.Request.Options.Queue
 		g := of[q]
 		if g == nil {
 			g = &group{scriptCall: scriptCall{
-				keys: []string{broker.QueueKey(q, "pending"), broker.QueueKey(q, "scheduled"), broker.QueueKey(q, "retry")},
+				keys: []string{broker.QueueKey(q, "pending"), broker.QueueKey(q, "scheduled"), broker.QueueKey(q, "retry"), broker.QueueKey(q, "processed")},
 				args: []any{q, a.Limit, now.UnixNano(), now.UnixMilli()},
 			}}
 			of[q], groups = g, append(groups, g)
@@ -154,8 +209,7 @@ func admission(a Admission, now time.Time) ([]any, error) {
 	if at := a.Request.Options.Start(now); !at.IsZero() {
 		start = strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
 	}
-	sum := sha256.Sum256(append([]byte(a.Request.Kind+"\n"), a.Request.Payload...))
-	return []any{msg, a.ID, start, hex.EncodeToString(sum[:]), a.Request.Kind, retentionSeconds(a.Request.Options)}, nil
+	return []any{msg, a.ID, start, fingerprint(a.Request), a.Request.Kind, retentionSeconds(a.Request.Options)}, nil
 }
 
 func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }

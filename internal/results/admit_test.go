@@ -109,6 +109,32 @@ func TestAdmit_AnswersEachOfMany(t *testing.T) {
 	}
 }
 
+func TestAdmit_AnIdIsOneTaskInTheWholeYard(t *testing.T) {
+	t.Parallel()
+	s := results.New(brokertest.Start(t))
+	chosen := func(a results.Admission) results.Admission { a.Chosen = true; return a }
+	parse := func(text string) results.Admission {
+		r, err := tasks.DocumentParse.New(tasks.DocumentParsePayload{Source: tasks.DocumentSource{Text: text}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err = r.Check(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		return results.Admission{ID: "a", Request: r, Limit: 10}
+	}
+	if err := s.AdmitOne(t.Context(), chosen(admission(t, "a", "q", 10))); err != nil {
+		t.Fatal(err)
+	}
+	err := s.AdmitOne(t.Context(), chosen(parse("q")))
+	if _, ok := errors.AsType[*results.ConflictError](err); !ok {
+		t.Errorf("another kind: got %v, want a ConflictError", err)
+	}
+	if err := s.AdmitOne(t.Context(), chosen(admission(t, "a", "q", 10, tasks.WithQueue("bulk")))); !errors.Is(err, results.ErrKnown) {
+		t.Errorf("the same work for the bulk queue: got %v, want ErrKnown", err)
+	}
+}
+
 // asynq's own tools must be able to read what we wrote.
 func TestAdmit_AsynqReadsTheTask(t *testing.T) {
 	t.Parallel()

@@ -64,6 +64,8 @@ type Store struct {
 	broker   *broker.Broker
 	now      func() time.Time
 	admitted *combiner[Admission, error]
+	memory   guard
+	rates    rates
 }
 
 // New returns the records in the broker's Redis.

@@ -1,15 +1,16 @@
 -- Admits tasks of one queue, or says of each why not. One call, so that nothing
 -- can come between the check of the limit and the writes.
--- KEYS  1 pending  2 scheduled  3 retry, then each task's key
+-- KEYS  1 pending  2 scheduled  3 retry  4 processed, then each task's key
 -- ARGV  1 queue  2 queue limit  3 now in ns  4 now in ms, then for each task
 --       message, id, start as Unix seconds or "", payload hash, kind, retention in s
 -- returns for each task 1 admitted, 2 the same task is known, -1 another task
---         has the id, -2 the queue is full; and last how many tasks wait
+--         has the id, -2 the queue is full; and last how many tasks wait and how
+--         many attempts have ended so far
 local waiting = redis.call("LLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2]) + redis.call("ZCARD", KEYS[3])
 local limit = tonumber(ARGV[2])
 local answers, ids = {}, {}
-for i = 4, #KEYS do
-  local key, at = KEYS[i], 5 + (i - 4) * 6
+for i = 5, #KEYS do
+  local key, at = KEYS[i], 5 + (i - 5) * 6
   local msg, id, start, sum = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local known = redis.call("HMGET", key, "msg", "y_sha")
   local answer = 1
@@ -36,4 +37,5 @@ if #ids > 0 and redis.call("LPUSH", KEYS[1], unpack(ids)) == #ids then
   redis.call("PUBLISH", "jobyard:wake", ARGV[1])
 end
 answers[#answers + 1] = waiting
+answers[#answers + 1] = tonumber(redis.call("GET", KEYS[4]) or 0)
 return answers

@@ -1,0 +1,110 @@
+package results
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jobyard/jobyard/internal/broker"
+)
+
+const (
+	// memoryShare is how much of Redis's maxmemory enqueuing may fill. Once
+	// Redis refuses writes it refuses the workers' too, and nothing drains.
+	memoryShare = 0.85
+	memoryEvery = 500 * time.Millisecond
+)
+
+// MemoryError tells that Redis's memory is nearly full.
+type MemoryError struct {
+	Used, Max  int64 // bytes
+	RetryAfter time.Duration
+}
+
+// Error says how full it is and what to do.
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("redis's memory is nearly full: %d of %d bytes are used; let the workers drain the queues, keep results for less long, or raise maxmemory",
+		e.Used, e.Max)
+}
+
+// guard keeps a recent reading of Redis's memory.
+type guard struct {
+	mu        sync.Mutex
+	read      time.Time
+	used, max int64
+}
+
+// room returns a *MemoryError if Redis has no room for more tasks.
+func (g *guard) room(ctx context.Context, b *broker.Broker) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := time.Now(); now.Sub(g.read) > memoryEvery {
+		info, err := b.Client().Info(ctx, "memory").Result()
+		if err != nil {
+			return fmt.Errorf("enqueue: %w", b.Explain(err))
+		}
+		g.read, g.used, g.max = now, infoNumber(info, "used_memory"), infoNumber(info, "maxmemory")
+	}
+	if g.max > 0 && float64(g.used) > memoryShare*float64(g.max) {
+		return &MemoryError{Used: g.used, Max: g.max, RetryAfter: 5 * time.Second}
+	}
+	return nil
+}
+
+// infoNumber reads a number of Redis's INFO; 0 if it is not there.
+func infoNumber(info, name string) int64 {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// rates remembers how far each queue had been drained, and when.
+type rates struct {
+	mu   sync.Mutex
+	last map[string]drained
+}
+
+type drained struct {
+	at        time.Time
+	processed int64
+	perSecond float64
+}
+
+// Bounds of the answer to "when again?".
+const (
+	soonest = time.Second
+	latest  = time.Minute
+	unknown = 5 * time.Second // before a rate was measured
+)
+
+// wait estimates when a tenth of the queue's limit will be free again, so that
+// callers who heed it do not all come back to one free place.
+func (r *rates) wait(queue string, processed int64, limit int, now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == nil {
+		r.last = map[string]drained{}
+	}
+	d, known := r.last[queue]
+	if passed := now.Sub(d.at); !known || passed >= time.Second {
+		rate := 0.0
+		// A reading of long ago says nothing about now.
+		if known && passed < time.Minute {
+			rate = float64(processed-d.processed) / passed.Seconds()
+		}
+		d = drained{at: now, processed: processed, perSecond: rate}
+		r.last[queue] = d
+	}
+	if d.perSecond <= 0 {
+		return unknown
+	}
+	wait := time.Duration(float64(max(1, limit/10)) / d.perSecond * float64(time.Second))
+	return min(latest, max(soonest, wait.Round(time.Second)))
+}

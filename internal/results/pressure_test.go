@@ -1,0 +1,76 @@
+package results
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jobyard/jobyard/internal/broker/brokertest"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+func TestRates_Wait(t *testing.T) {
+	t.Parallel()
+	var r rates
+	start := time.Unix(1000, 0)
+	steps := []struct {
+		name      string
+		after     time.Duration
+		processed int64
+		want      time.Duration
+	}{
+		{"it guesses before it has measured", 0, 100, unknown},
+		{"it goes by the rate", 10 * time.Second, 200, 5 * time.Second}, // 10/s, 50 places
+		{"it keeps a fresh rate", 10500 * time.Millisecond, 5000, 5 * time.Second},
+		{"it has a lower bound", 20 * time.Second, 100000, soonest},
+		{"it has an upper bound", 30 * time.Second, 100001, latest},
+		{"it guesses when nothing was drained", 40 * time.Second, 100001, unknown},
+		{"it forgets what is long ago", time.Hour, 200000, unknown},
+	}
+	for _, s := range steps {
+		if got := r.wait("q", s.processed, 500, start.Add(s.after)); got != s.want {
+			t.Errorf("%s: got %s, want %s", s.name, got, s.want)
+		}
+	}
+}
+
+func TestAdmit_StopsBeforeRedisIsFull(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	s := New(b)
+	admit := func(id string) error {
+		r, err := tasks.Search.New(tasks.SearchPayload{Query: "q"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err = r.Check(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		s.memory.read = time.Time{} // look again
+		return s.AdmitOne(t.Context(), Admission{ID: id, Request: r, Limit: 10})
+	}
+	if err := admit("before"); err != nil {
+		t.Fatal(err)
+	}
+	used := infoNumber(b.Client().Info(t.Context(), "memory").Val(), "used_memory")
+	if err := b.Client().ConfigSet(t.Context(), "maxmemory", strconv.FormatInt(used+used/10, 10)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	err := admit("during")
+	if full, ok := errors.AsType[*MemoryError](err); !ok || full.Max != used+used/10 {
+		t.Fatalf("got %v, want a MemoryError", err)
+	}
+	// What is queued can still be taken: there is room left for the workers.
+	if _, err := s.NewAttempts("n", zerolog.Nop()).Lane("search", 1).take(t.Context(), "search"); err != nil {
+		t.Errorf("a worker cannot take a task: %v", err)
+	}
+	if err := b.Client().ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := admit("after"); err != nil {
+		t.Errorf("got %v after there was room again", err)
+	}
+}
