@@ -36,6 +36,7 @@ var reclaimScript = redis.NewScript(reclaimSource)
 type Reclaimed struct {
 	HandedBack  int // pending again
 	Quarantined int // archived: its nodes died too often
+	Expired     int // dead letters older than they are kept
 }
 
 // Recover returns the tasks of nodes that are gone until ctx ends. Any number
@@ -64,6 +65,9 @@ func (s *Store) Recover(ctx context.Context, report func(nodes []string, did Rec
 		swept = now
 		did, err := s.reclaim(ctx, alive)
 		if err != nil {
+			continue
+		}
+		if did.Expired, err = s.expireDead(ctx); err != nil {
 			continue
 		}
 		if did != (Reclaimed{}) {

@@ -93,7 +93,8 @@ func (w *Worker) endLease(ctx context.Context) {
 
 // recovered tells what became of the tasks of nodes that are gone.
 func (w *Worker) recovered(nodes []string, did results.Reclaimed) {
-	w.log.Warn().Strs("gone", nodes).Int("handed_back", did.HandedBack).Int("quarantined", did.Quarantined).Msg("tasks recovered")
+	w.log.Warn().Strs("gone", nodes).Int("handed_back", did.HandedBack).Int("quarantined", did.Quarantined).
+		Int("expired_dead_letters", did.Expired).Msg("tasks recovered")
 }
 
 // asynqLog writes asynq's lines into ours.
