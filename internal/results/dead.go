@@ -111,9 +111,13 @@ func (s *Store) records(ctx context.Context, queue string, ids []string) ([]task
 }
 
 // Payload returns what a task was handed over with.
-func (s *Store) Payload(t tasks.Task) (json.RawMessage, error) {
+func (s *Store) Payload(ctx context.Context, t tasks.Task) (json.RawMessage, error) {
+	// asynq's inspector asks for a queue's registration first.
+	if err := s.Register(ctx); err != nil {
+		return nil, err
+	}
 	info, err := asynq.NewInspectorFromRedisClient(s.broker.Client()).GetTaskInfo(t.Queue, t.ID)
-	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
+	if errors.Is(err, asynq.ErrTaskNotFound) {
 		return nil, ErrNotFound
 	}
 	if err != nil {

@@ -64,7 +64,7 @@ func TestDead(t *testing.T) {
 	}
 
 	dead := list(results.DeadFilter{Limit: 1})[0]
-	if payload, err := s.Payload(dead); err != nil || string(payload) != `{"query":"q"}` {
+	if payload, err := s.Payload(t.Context(), dead); err != nil || string(payload) != `{"query":"q"}` {
 		t.Errorf("payload: got %s, %v", payload, err)
 	}
 	if err := s.Replay(t.Context(), dead); err != nil {
