@@ -1,0 +1,5 @@
+package documentparse
+
+import "context"
+
+func readOpenAPI(ctx context.Context, b *builder, src string) error { readPlain(b, src); return nil }
