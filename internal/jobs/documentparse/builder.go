@@ -104,12 +104,9 @@ func (b *builder) heading(level int, text, anchor string) {
 	b.add(block{kind: blockHeading, level: level, text: clip(text, 1000), detail: clip(anchor, 300)})
 }
 
-// code adds a block of code, without the line ends around it.
+// code adds a block of code, without its last line end.
 func (b *builder) code(language, text string) {
-	text = trimBlankLines(text)
-	if strings.TrimSpace(text) == "" {
-		return
-	}
+	text = strings.TrimSuffix(text, "\n")
 	if b.codes++; b.codes > maxPieces {
 		b.warn("limit_exceeded", fmt.Sprintf("only the first %d code blocks are listed", maxPieces))
 		b.paragraph(text, false)

@@ -58,7 +58,7 @@ func article(doc *html.Node, size int) *html.Node {
 
 func byTrafilatura(doc *html.Node) *html.Node {
 	found, err := trafilatura.ExtractDocument(doc, trafilatura.Options{
-		ExcludeComments: true, IncludeLinks: true,
+		ExcludeComments: true, EnableFallback: true, // links come back by restore
 		HtmlDateMode: trafilatura.Disabled, // dates come from readMeta, without today's date
 	})
 	if err != nil {
@@ -188,7 +188,7 @@ func looksLikeDocs(root *html.Node) bool {
 				code++
 			}
 			return false
-		case isTag(n, atom.H2, atom.H3, atom.H4) && headingID(n) != "":
+		case isTag(n, atom.H2, atom.H3, atom.H4) && anchoredByTool(n):
 			anchored++
 		case isTag(n, atom.Th):
 			tables++
@@ -196,6 +196,15 @@ func looksLikeDocs(root *html.Node) bool {
 		return true
 	})
 	return code > 0 || anchored >= 3 || tables > 0 && anchored > 0
+}
+
+// anchoredByTool reports a heading whose anchor is made of its text, or that
+// carries a permalink: editors of the press do neither.
+func anchoredByTool(n *html.Node) bool {
+	if id := cleanID(attr(n, "id")); id != "" && (id == slug(nodeText(n, 500)) || strings.EqualFold(id, slug(nodeText(n, 500)))) {
+		return true
+	}
+	return find(n, isPermalink) != nil
 }
 
 // stripChrome takes away what is no text of the page: navigation, side bars,

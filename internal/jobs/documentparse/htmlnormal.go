@@ -16,7 +16,7 @@ import (
 // a language, addresses are absolute and safe.
 func normalize(root *html.Node, base linkBase) {
 	each(root, func(n *html.Node) bool {
-		if isTag(n, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6) {
+		if isHeading(n) {
 			if id := headingID(n); id != "" {
 				setAttr(n, "id", id)
 			}
@@ -31,7 +31,7 @@ func normalize(root *html.Node, base linkBase) {
 			}
 			return false
 		case isTag(n, atom.Pre):
-			plainCode(n)
+			setCode(n, codeLanguageOf(n), codeText(n))
 			return false
 		case isTag(n, atom.A):
 			safeAttr(n, "href", base)
@@ -42,12 +42,9 @@ func normalize(root *html.Node, base linkBase) {
 	})
 }
 
-// plainCode replaces what highlighters made of a code block.
-func plainCode(pre *html.Node) {
-	language, text := codeLanguageOf(pre), codeText(pre)
-	for pre.FirstChild != nil {
-		pre.RemoveChild(pre.FirstChild)
-	}
+// setCode makes a block of plain code of pre, whatever highlighters put there.
+func setCode(pre *html.Node, language, text string) {
+	removeChildren(pre)
 	code := &html.Node{Type: html.ElementNode, Data: "code", DataAtom: atom.Code}
 	if language != "" {
 		setAttr(code, "class", "language-"+language)
@@ -87,53 +84,6 @@ func safeAttr(n *html.Node, key string, base linkBase) {
 		return
 	}
 	dropAttr(n, key)
-}
-
-// restore gives the anchors and code blocks of the page back to the content that
-// an extractor copied without them. Both are found by their text.
-func restore(content, page *html.Node) {
-	ids := map[string]string{}
-	codes := map[string]*html.Node{}
-	each(page, func(n *html.Node) bool {
-		switch {
-		case isTag(n, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6):
-			if text, id := nodeText(n, 500), headingID(n); id != "" && ids[text] == "" {
-				ids[text] = id
-			}
-		case isTag(n, atom.Pre):
-			codes[fold(codeText(n))] = n
-			return false
-		}
-		return true
-	})
-	each(content, func(n *html.Node) bool {
-		switch {
-		case isTag(n, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6):
-			if id := ids[nodeText(n, 500)]; id != "" && attr(n, "id") == "" {
-				setAttr(n, "id", id)
-			}
-		case isTag(n, atom.Pre, atom.Code):
-			if from := codes[fold(codeText(n))]; from != nil && n.Parent != nil && !isTag(n.Parent, atom.Pre) {
-				asPre(n, codeLanguageOf(from), codeText(from))
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// asPre turns n into a block of plain code.
-func asPre(n *html.Node, language, text string) {
-	n.Data, n.DataAtom, n.Attr = "pre", atom.Pre, nil
-	for n.FirstChild != nil {
-		n.RemoveChild(n.FirstChild)
-	}
-	code := &html.Node{Type: html.ElementNode, Data: "code", DataAtom: atom.Code}
-	if language != "" {
-		setAttr(code, "class", "language-"+language)
-	}
-	code.AppendChild(&html.Node{Type: html.TextNode, Data: trimBlankLines(text)})
-	n.AppendChild(code)
 }
 
 // maxConverted is the text from which the Markdown is written from the blocks:

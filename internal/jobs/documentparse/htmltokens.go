@@ -131,7 +131,9 @@ func (t *tokenReader) endPiece() {
 	case 0:
 		return
 	case atom.Pre:
-		t.w.b.code("", text)
+		if text = trimBlankLines(text); text != "" {
+			t.w.b.code("", text)
+		}
 	case atom.Title:
 		if t.w.b.title == "" {
 			t.w.b.title = clip(fold(text), 500)

@@ -80,12 +80,14 @@ func (w *htmlWalker) element(n *html.Node) {
 		w.heading(n)
 	case atom.Pre:
 		w.flush()
-		w.b.code(codeLanguageOf(n), codeText(n))
+		if text := trimBlankLines(codeText(n)); text != "" {
+			w.b.code(codeLanguageOf(n), text)
+		}
 		w.blockDone()
 	case atom.Code:
 		if text := codeText(n); strings.Contains(strings.Trim(text, "\n"), "\n") {
 			w.flush()
-			w.b.code(codeLanguageOf(n), text)
+			w.b.code(codeLanguageOf(n), trimBlankLines(text))
 			w.blockDone()
 			return
 		}

@@ -136,7 +136,9 @@ func (w *markdownWalker) inlineTo(s *strings.Builder, parent ast.Node) {
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
 		switch n := n.(type) {
 		case *ast.Text:
-			s.WriteString(unescape(n.Segment.Value(w.src)))
+			text := unescape(n.Segment.Value(w.src))
+			w.bareLinks(text, parent)
+			s.WriteString(text)
 			switch {
 			case n.HardLineBreak():
 				s.WriteByte('\n')
@@ -167,6 +169,25 @@ func (w *markdownWalker) inlineTo(s *strings.Builder, parent ast.Node) {
 	}
 }
 
+var bareLink = regexp.MustCompile(`https?://[^\s<>"'{}|\\^]+`)
+
+// bareLinks records addresses that stand in text where GFM's rule for automatic
+// links does not see them, as after a quote.
+func (w *markdownWalker) bareLinks(text string, parent ast.Node) {
+	if !strings.Contains(text, "://") {
+		return
+	}
+	for p := parent; p != nil && p.Type() == ast.TypeInline; p = p.Parent() {
+		if p.Kind() == ast.KindLink {
+			return
+		}
+	}
+	for _, at := range bareLink.FindAllStringIndex(text, -1) {
+		href := strings.TrimRight(text[at[0]:at[1]], ".,;:!?)]*_~`")
+		w.b.link(href, href)
+	}
+}
+
 // codeSpan writes code as it is: nothing in it is an escape.
 func (w *markdownWalker) codeSpan(s *strings.Builder, n *ast.CodeSpan) {
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
@@ -179,7 +200,7 @@ func (w *markdownWalker) codeSpan(s *strings.Builder, n *ast.CodeSpan) {
 var (
 	hrefAttr   = regexp.MustCompile(`(?i)^<a\s[^>]*?href\s*=\s*["']([^"']*)["']`)
 	breakTag   = regexp.MustCompile(`(?i)^</?(?:br|p|div|li|tr|td|th)[\s/>]`)
-	headingTag = regexp.MustCompile(`\s*\{\s*(?:#|/\*)\s*([\w.:-]{1,200})\s*(?:\*/)?\s*\}\s*$`)
+	headingTag = regexp.MustCompile(`\s*\{\s*(?:#|/\*?)\s*([\w.:-]{1,200})\s*(?:\*?/)?\s*\}\s*$`)
 )
 
 // rawHTML keeps a link's address and the space that a break makes.

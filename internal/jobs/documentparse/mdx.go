@@ -43,7 +43,7 @@ type mdxLink struct{ name, href string }
 const maxFailures = 50
 
 var (
-	esmLine   = regexp.MustCompile(`^(?:import\s*(?:['"{*]|type\s|[\w$]+\s*,|[\w$]+\s+from\s)|export\s*(?:\{|\*|(?:default|const|let|var|function|async|class|type|interface|enum)\b))`)
+	esmLine    = regexp.MustCompile(`^(?:import\s*(?:['"{*]|type\s|[\w$]+\s*,|[\w$]+\s+from\s)|export\s*(?:\{|\*|(?:default|const|let|var|function|async|class|type|interface|enum)\b))`)
 	linePrefix = regexp.MustCompile(`^(?:[ \t]*(?:>|[-+*][ \t]|\d{1,9}[.)][ \t]))*[ \t]*`)
 )
 

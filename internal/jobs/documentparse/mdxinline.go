@@ -101,6 +101,11 @@ func (m *mdxStripper) inlineTag() {
 			return
 		}
 	}
+	if strings.HasSuffix(m.src[max(m.at-2, 0):m.at], "](") { // a link's address, not a tag
+		n := strings.IndexAny(m.rest(), ">\n")
+		m.copy(max(n, 0) + 1)
+		return
+	}
 	var t jsxTag
 	ok := false
 	if m.failures < maxFailures {

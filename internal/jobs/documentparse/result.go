@@ -52,7 +52,7 @@ func (b *builder) layOut(r *tasks.DocumentParseResult) {
 	c := chunker{sha: b.sha}
 	bodies := []int{} // where each section's text begins
 	for i, bl := range b.blocks {
-		if text.Len() > 0 {
+		if text.Len() > 0 && bl.text != "" {
 			text.WriteString(separator(bl))
 		}
 		if bl.kind == blockHeading || i == 0 {

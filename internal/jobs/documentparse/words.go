@@ -66,7 +66,7 @@ func detectLanguage(prose, declared string) string {
 	case han*5 > letters:
 		return "zh"
 	}
-	info := whatlanggo.Detect(prose)
+	info := whatlanggo.DetectWithOptions(prose, whatlanggo.Options{Blacklist: impossible(prose)})
 	code := info.Lang.Iso6391()
 	if code != "" && (info.IsReliable() && letters >= 40 || letters >= 200) {
 		return code
@@ -78,6 +78,22 @@ func detectLanguage(prose, declared string) string {
 		return ""
 	}
 	return code
+}
+
+// impossible lists the languages that a text's letters rule out, where trigrams
+// are known to take one neighbor for another.
+func impossible(prose string) map[whatlanggo.Lang]bool {
+	out := map[whatlanggo.Lang]bool{}
+	if strings.ContainsAny(prose, "щъьюяйЩЪЬЮЯЙыэёЫЭЁ") {
+		out[whatlanggo.Mkd], out[whatlanggo.Srp] = true, true
+	}
+	if strings.ContainsAny(prose, "ыэёЫЭЁ") {
+		out[whatlanggo.Bul], out[whatlanggo.Ukr] = true, true
+	}
+	if strings.Contains(prose, "ij") { // Afrikaans writes y
+		out[whatlanggo.Afr] = true
+	}
+	return out
 }
 
 // languageCode reduces en-US or en_US to en; what is no such tag gives "".
