@@ -59,8 +59,12 @@ func (m *mdxStripper) line() {
 		m.out.WriteByte('\n')
 		return
 	}
-	if m.blank && len(trimmed) == len(line) && esmLine.MatchString(line) {
-		m.skip(statementEnd(m.rest()))
+	if m.blank && len(trimmed) == len(line) && m.failures < maxFailures && esmLine.MatchString(line) {
+		end, closed := statementEnd(m.rest())
+		if !closed {
+			m.failures++
+		}
+		m.skip(end)
 		return
 	}
 	m.blank = false
@@ -109,8 +113,8 @@ func (m *mdxStripper) fence(fence string) {
 }
 
 // statementEnd is the length of an import or export: up to a blank line outside
-// of all braces, or to the first blank line if they never close.
-func statementEnd(src string) int {
+// of all braces. If they never close it ends at the first blank line.
+func statementEnd(src string) (end int, closed bool) {
 	depth, first := 0, -1
 	for i := 0; i < min(len(src), scanLimit); i++ {
 		switch src[i] {
@@ -121,7 +125,7 @@ func statementEnd(src string) int {
 		case '"', '\'':
 			i = skipString(src, i)
 		case '`':
-			if n := strings.IndexByte(src[i+1:], '`'); n >= 0 {
+			if n := strings.IndexByte(src[i+1:min(len(src), i+scanLimit)], '`'); n >= 0 {
 				i += n + 1
 			}
 		case '/':
@@ -137,20 +141,20 @@ func statementEnd(src string) int {
 				continue
 			}
 			if depth <= 0 {
-				return i + 1
+				return i + 1, true
 			}
 			if first < 0 {
 				first = i + 1
 			}
 		}
 	}
-	if first >= 0 {
-		return first
+	switch {
+	case first >= 0:
+		return first, false
+	case len(src) > scanLimit:
+		return strings.IndexByte(src, '\n') + 1, false
 	}
-	if i := strings.IndexByte(src, '\n'); i >= 0 && len(src) > scanLimit {
-		return i + 1
-	}
-	return len(src)
+	return len(src), depth <= 0
 }
 
 // flowTags handles a line that holds nothing but tags: each stands as a block,
