@@ -14,7 +14,7 @@ import (
 // What the search of similar words may cost. Distance 1, and 2 from eight letters,
 // and an equal first letter, are what research found best.
 const (
-	minFuzzyLetters = 4
+	minFuzzyLetters = 3
 	farFuzzyLetters = 8
 	maxFuzzyWords   = 8   // unknown words of a query that are looked up
 	maxFuzzyScan    = 512 // similar words that are weighed, by word
@@ -122,9 +122,9 @@ func (s *search) addSimilar(ctx context.Context, q *queryWord) error {
 
 func similarWeight(distance uint8) float64 {
 	if distance == 1 {
-		return 0.5
+		return 0.8
 	}
-	return 0.25
+	return 0.4
 }
 
 func (s *search) similar(ctx context.Context, surface, prefix string) ([]similar, error) {

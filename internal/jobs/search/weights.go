@@ -11,11 +11,11 @@ import (
 var codePattern = regexp.MustCompile(
 	`[a-z0-9][A-Z]|[A-Z][A-Z][a-z]|\pL[._]\pL|::|\w\(|@[\w-]+/[\w-]|(^|\s)--?[a-z]`)
 
-// weights chooses how much a match counts by field. In questions of plain
-// language, code above 0.3 pulls the answer away from the page about the matter (measured
-// on titles and link texts); in code-like ones it is what was asked for.
+// weights chooses how much a match counts by field, as measured on titles and
+// link texts. In plain language code beyond 0.3 pulls the answer away from the
+// page about the matter; in code-like queries 1 is best, and 2.5 too much.
 func weights(query string) library.Weights {
-	w := library.Weights{Title: 3, Heading: 2, Body: 1, Code: 0.3}
+	w := library.Weights{Title: 3, Heading: 1.5, Body: 1, Code: 0.3}
 	if codePattern.MatchString(query) {
 		w.Code = 1
 	}
