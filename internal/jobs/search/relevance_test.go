@@ -1,0 +1,129 @@
+package search
+
+import (
+	"bufio"
+	"encoding/json"
+	"math"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/jobyard/jobyard/internal/datatest"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// judged is one query of the shared data with what answers it.
+type judged struct {
+	Query      string   `json:"query"`
+	QueryTypo  string   `json:"query_typo"`
+	Rel        []string `json:"rel"`
+	RelSection string   `json:"rel_section"`
+	Exclude    []string `json:"exclude"`
+}
+
+func loadQueries(tb testing.TB, name string) []judged {
+	tb.Helper()
+	f, err := os.Open(datatest.Path(tb, "search", name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	var out []judged
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var q judged
+		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
+			tb.Fatal(err)
+		}
+		out = append(out, q)
+	}
+	if err := lines.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	return out
+}
+
+// measure returns MRR@10 and nDCG@10 over the queries; each has one answer. A
+// page stands where its best section does, without the excluded pages.
+func measure(t *testing.T, j *Job, queries []judged, typos bool) (mrr, ndcg float64) {
+	t.Helper()
+	n := 0.0
+	for _, q := range queries {
+		text := q.Query
+		if typos {
+			text = q.QueryTypo
+		}
+		if text == "" { // too short for a typo
+			continue
+		}
+		n++
+		// Ten pages are mostly within the first sections.
+		ranking := rank(t, j, q, text, 30)
+		if len(ranking) < 10 {
+			ranking = rank(t, j, q, text, 100)
+		}
+		for i, name := range ranking[:min(10, len(ranking))] {
+			if slices.Contains(q.Rel, name) || q.RelSection == name {
+				mrr += 1 / float64(i+1)
+				ndcg += 1 / math.Log2(float64(i+2))
+				break
+			}
+		}
+	}
+	return mrr / n, ndcg / n
+}
+
+// rank lists the pages, or for a judged section the sections, of the best hits.
+func rank(t *testing.T, j *Job, q judged, text string, limit int) []string {
+	t.Helper()
+	r, err := j.Handle(t.Context(), tasks.SearchPayload{Query: text, Limit: limit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ranking []string
+	for _, h := range r.Hits {
+		name := h.Document
+		if q.RelSection != "" {
+			name = h.ID
+		}
+		if !slices.Contains(q.Exclude, name) && !slices.Contains(ranking, name) {
+			ranking = append(ranking, name)
+		}
+	}
+	return ranking
+}
+
+func TestRelevance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("indexes the shared corpus")
+	}
+	titles, anchors := loadQueries(t, "queries-titles.jsonl"), loadQueries(t, "queries-anchors.jsonl")
+	job := serve(t, loadCorpus(t, "corpus.jsonl.gz", true))
+	clean, cleanN := measure(t, job, titles, false)
+	typo, typoN := measure(t, job, titles, true)
+	links, linksN := measure(t, job, anchors, false)
+	linksTypo, _ := measure(t, job, anchors, true)
+	t.Logf("MRR@10 (nDCG@10): titles %.4f (%.4f), with a typo %.4f (%.4f), anchors %.4f (%.4f), with a typo %.4f",
+		clean, cleanN, typo, typoN, links, linksN, linksTypo)
+	gate(t, "titles MRR@10", clean, 0.90)
+	gate(t, "titles with a typo, part of clean", typo/clean, 0.92)
+	gate(t, "anchors MRR@10", links, 0.57)
+}
+
+func TestRelevance_Japanese(t *testing.T) {
+	if testing.Short() {
+		t.Skip("indexes the shared corpus")
+	}
+	queries := loadQueries(t, "queries-ja-heading.jsonl")
+	job := serve(t, loadCorpus(t, "corpus-ja.jsonl.gz", false))
+	mrr, ndcg := measure(t, job, queries, false)
+	t.Logf("MRR@10 %.4f, nDCG@10 %.4f", mrr, ndcg)
+	gate(t, "nDCG@10", ndcg, 0.45)
+}
+
+func gate(t *testing.T, name string, got, want float64) {
+	t.Helper()
+	if got < want {
+		t.Errorf("%s: got %.4f, want %.4f at least", name, got, want)
+	}
+}

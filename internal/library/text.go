@@ -1,0 +1,135 @@
+package library
+
+import (
+	"bytes"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/blevesearch/bleve/v2/analysis"
+	"github.com/blevesearch/bleve/v2/analysis/lang/cjk"
+	"github.com/blevesearch/bleve/v2/analysis/lang/en"
+	tokenizer "github.com/blevesearch/bleve/v2/analysis/tokenizer/unicode"
+	"github.com/blevesearch/go-porterstemmer"
+	"golang.org/x/text/unicode/norm"
+)
+
+// maxWordBytes bounds a word: what is longer is no word (an encoded blob, a
+// hash) and is left out of the index.
+const maxWordBytes = 100
+
+// word is one word of a text, as the index sees it.
+type word struct {
+	surface    string // as written, folded: what typos and suggestions are about
+	term       string // its stem: what is indexed and looked up
+	start, end int    // bytes in the text
+	cjk        bool   // a pair of ideographs or kana
+}
+
+// splitter cuts texts into words. One way for all languages: words by the rules of Unicode,
+// widths and accents folded, English stems, and pairs of characters where a
+// script has no spaces. It is safe for concurrent use.
+type splitter struct {
+	words   analysis.Tokenizer
+	filters []analysis.TokenFilter
+}
+
+func newSplitter() *splitter {
+	return &splitter{tokenizer.NewUnicodeTokenizer(), []analysis.TokenFilter{
+		cjk.NewCJKWidthFilter(), en.NewPossessiveFilter(), cjk.NewCJKBigramFilter(false),
+	}}
+}
+
+// split returns the text's words in order. An identifier as useState,
+// snake_case or app.json gives itself and then its parts.
+func (s *splitter) split(text string) []word {
+	tokens := s.words.Tokenize([]byte(text))
+	for _, f := range s.filters {
+		tokens = f.Filter(tokens)
+	}
+	out := make([]word, 0, len(tokens))
+	for _, t := range tokens {
+		if len(t.Term) > maxWordBytes {
+			continue
+		}
+		if t.Type == analysis.Double || t.Type == analysis.Single || t.Type == analysis.Ideographic {
+			term := string(t.Term)
+			out = append(out, word{term, term, t.Start, t.End, true})
+			continue
+		}
+		out = appendWord(out, t.Term, t.Start, t.End)
+		if len(t.Term) == t.End-t.Start { // offsets of parts hold only for unfolded terms
+			out = appendParts(out, t.Term, t.Start)
+		}
+	}
+	return out
+}
+
+func appendWord(out []word, raw []byte, start, end int) []word {
+	surface := fold(raw)
+	if surface == "" {
+		return out
+	}
+	return append(out, word{surface: surface, term: stem(surface), start: start, end: end})
+}
+
+// appendParts adds the parts of an identifier, if it has more than one.
+func appendParts(out []word, raw []byte, start int) []word {
+	from := 0
+	cut := func(to, next int) {
+		if to-from > 1 && to-from < len(raw) {
+			out = appendWord(out, raw[from:to], start+from, start+to)
+		}
+		from = next
+	}
+	for i := 0; i < len(raw); i++ {
+		switch {
+		case raw[i] == '.' || raw[i] == '_':
+			cut(i, i+1)
+		case i > from && upper(raw[i]) && (lower(raw[i-1]) || i+1 < len(raw) && upper(raw[i-1]) && lower(raw[i+1])):
+			cut(i, i)
+		}
+	}
+	cut(len(raw), len(raw))
+	return out
+}
+
+func upper(b byte) bool { return 'A' <= b && b <= 'Z' }
+func lower(b byte) bool { return 'a' <= b && b <= 'z' }
+
+// fold lowers the case and removes what searchers don't type: compatibility
+// forms, and the accents of Latin letters.
+func fold(raw []byte) string {
+	if isASCII(raw) {
+		return string(bytes.ToLower(raw))
+	}
+	folded := norm.NFKC.String(strings.ToValidUTF8(string(raw), ""))
+	if r, _ := utf8.DecodeRuneInString(folded); unicode.Is(unicode.Latin, r) {
+		folded = norm.NFC.String(strings.Map(func(r rune) rune {
+			if unicode.Is(unicode.Mn, r) {
+				return -1
+			}
+			return r
+		}, norm.NFD.String(folded)))
+	}
+	return strings.ToLower(folded)
+}
+
+// stem returns the English stem of a word of plain letters; others are their own.
+func stem(surface string) string {
+	for i := 0; i < len(surface); i++ {
+		if !lower(surface[i]) {
+			return surface
+		}
+	}
+	return string(porterstemmer.StemWithoutLowerCasing([]rune(surface)))
+}
+
+func isASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
