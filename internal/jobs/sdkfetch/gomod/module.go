@@ -74,7 +74,7 @@ func (c *Client) list(ctx context.Context, t *upstream.Trace, path string) ([]st
 	for line := range bytes.Lines(body) {
 		// Old proxies put the time behind the version.
 		v, _, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
-		if len(v) <= 256 && module.Check(path, v) == nil && !module.IsPseudoVersion(v) {
+		if len(v) <= 256 && module.CanonicalVersion(v) == v && module.Check(path, v) == nil && !module.IsPseudoVersion(v) {
 			out = append(out, v)
 		}
 		if len(out) == maxVersions {

@@ -110,7 +110,7 @@ func (c *Client) authorization(u *url.URL) string {
 	for _, cred := range c.settings.Credentials {
 		prefix := strings.TrimSuffix(cred.Prefix, "/") + "/"
 		if strings.HasPrefix(at, prefix) && len(prefix) > best {
-			best, header = len(prefix), string(cred.header)
+			best, header = len(prefix), cred.header
 		}
 	}
 	return header

@@ -16,28 +16,22 @@ type Settings struct {
 	Credentials []Credential
 }
 
-// Credential is what a registry wants to see. Its secret is not printed.
+// Credential is what a registry wants to see. Neither fmt nor JSON shows it.
 type Credential struct {
 	// Prefix is the part of an address behind the scheme, as //host/path/.
 	Prefix string
-	header secret
+	header string
 }
 
-// secret is the value of an Authorization header; it prints as nothing.
-type secret string
+// String shows where the credential belongs, and hides it.
+func (c Credential) String() string { return c.Prefix + " [hidden]" }
 
-// String hides the secret.
-func (secret) String() string { return "[hidden]" }
-
-// GoString hides the secret.
-func (secret) GoString() string { return "[hidden]" }
-
-// MarshalText hides the secret.
-func (secret) MarshalText() ([]byte, error) { return []byte("[hidden]"), nil }
+// GoString hides the credential too.
+func (c Credential) GoString() string { return c.String() }
 
 // Bearer makes a credential from a token.
 func Bearer(prefix, token string) Credential {
-	return Credential{Prefix: prefix, header: secret("Bearer " + token)}
+	return Credential{Prefix: prefix, header: "Bearer " + token}
 }
 
 // maxRC bounds a configuration file.
@@ -103,18 +97,18 @@ func (l *login) set(key, value string) {
 	}
 }
 
-func (l *login) header() secret {
+func (l *login) header() string {
 	switch {
 	case l.token != "":
-		return secret("Bearer " + l.token)
+		return "Bearer " + l.token
 	case l.auth != "":
-		return secret("Basic " + l.auth)
+		return "Basic " + l.auth
 	case l.user != "" && l.password != "":
 		plain, err := base64.StdEncoding.DecodeString(l.password)
 		if err != nil {
 			return ""
 		}
-		return secret("Basic " + base64.StdEncoding.EncodeToString([]byte(l.user+":"+string(plain))))
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(l.user+":"+string(plain)))
 	}
 	return ""
 }
