@@ -61,7 +61,10 @@ type SDKFetchResult struct {
 	Repository  string    `json:"repository"`
 	// Deprecated is the author's notice, empty if there is none, null if the
 	// source does not tell.
-	Deprecated       *string           `json:"deprecated"`
+	Deprecated *string `json:"deprecated"`
+	// Retracted holds the reasons for which the author took the version back
+	// (Go); empty if it stands.
+	Retracted        []string          `json:"retracted,omitempty"`
 	Dependencies     map[string]string `json:"dependencies"`      // name to range
 	PeerDependencies map[string]string `json:"peer_dependencies"` // name to range
 	Engines          map[string]string `json:"engines"`           // node, npm, go
@@ -95,7 +98,7 @@ type SDKDist struct {
 type SDKSymbol struct {
 	Package   string `json:"package"`
 	Name      string `json:"name"` // methods as Type.Method
-	Kind      string `json:"kind"` // func, method, type, const, var, class, interface, namespace, enum
+	Kind      string `json:"kind"` // func, method, type, const, var, class, interface, namespace, enum; alias for a name of another package
 	Signature string `json:"signature"`
 	Doc       string `json:"doc"`
 }
@@ -108,7 +111,7 @@ type SDKFile struct {
 
 // SDKSource tells how one upstream source answered.
 type SDKSource struct {
-	Source string `json:"source"` // versions, info, mod, zip, packument, tarball, sumdb
+	Source string `json:"source"` // versions, latest, info, mod, zip, packument, tarball, sumdb
 	OK     bool   `json:"ok"`
 	Error  string `json:"error,omitempty"`
 	ETag   string `json:"etag,omitempty"`

@@ -1,0 +1,261 @@
+package dts
+
+import (
+	"context"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// resolver follows exports through the files of one package.
+type resolver struct {
+	pkg     Package
+	modules map[string]*module // nil where a file is absent or over a bound
+	missing map[string]bool
+	foreign map[string]bool
+	// work counts the look-ups, which hostile files could make endless.
+	work int
+}
+
+// found is what stands behind a name: a declaration, a whole file, or a name
+// of another package.
+type found struct {
+	decl    *declaration
+	module  *module
+	foreign *link
+}
+
+// Scan lists what the package's types entry point exports.
+func Scan(ctx context.Context, p Package) (Result, error) {
+	has := func(f string) bool { _, ok := p.Files[f]; return ok }
+	out := Result{Entry: entry(p.Manifest, has)}
+	if out.Entry == "" {
+		return out, nil
+	}
+	r := &resolver{pkg: p, modules: map[string]*module{}, missing: map[string]bool{}, foreign: map[string]bool{}}
+	if err := r.gather(ctx, out.Entry); err != nil {
+		return Result{}, err
+	}
+	m := r.load(out.Entry)
+	if m == nil {
+		out.Missing = slices.Sorted(maps.Keys(r.missing))
+		return out, nil
+	}
+	start := &m.scope
+	if own := r.ambientSelf(); !m.isModule && own != nil {
+		start = own
+	}
+	for _, name := range r.names(start) {
+		if err := ctx.Err(); err != nil {
+			return Result{}, err
+		}
+		if len(out.Symbols) >= p.MaxSymbols || r.work > maxWork {
+			out.Truncated = true
+			break
+		}
+		out.Symbols = append(out.Symbols, symbols(name, r.export(start, name, 0))...)
+	}
+	out.Symbols = append(out.Symbols, symbols("export =", r.callable(start))...)
+	out.Foreign, out.Missing = slices.Sorted(maps.Keys(r.foreign)), slices.Sorted(maps.Keys(r.missing))
+	return out, nil
+}
+
+// gather loads the entry and the files that it draws in for their effect, and
+// hands what they declare for other files to those.
+func (r *resolver) gather(ctx context.Context, entry string) error {
+	queue, seen := []string{entry}, map[string]bool{}
+	for len(queue) > 0 {
+		f := queue[0]
+		queue = queue[1:]
+		m := r.load(f)
+		if m == nil || seen[f] {
+			continue
+		}
+		seen[f] = true
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for _, ref := range slices.Concat(m.references, m.sideImports) {
+			if !strings.HasPrefix(ref, ".") && slices.Contains(m.references, ref) {
+				ref = "./" + ref
+			}
+			if to := r.locate(m, ref); to != "" {
+				queue = append(queue, to)
+			}
+		}
+		for _, a := range m.ambient {
+			if to := r.load(r.locate(m, a.name)); strings.HasPrefix(a.name, ".") && to != nil {
+				to.added = append(to.added, a.body)
+			}
+		}
+	}
+	return nil
+}
+
+// ambientSelf finds declare module "name" for the package itself.
+func (r *resolver) ambientSelf() *scope {
+	for _, f := range slices.Sorted(maps.Keys(r.modules)) {
+		m := r.modules[f]
+		if m == nil {
+			continue
+		}
+		for _, a := range m.ambient {
+			if a.name == r.pkg.Name {
+				return a.body
+			}
+		}
+	}
+	return nil
+}
+
+// locate finds the file that a module names relative to itself.
+func (r *resolver) locate(m *module, ref string) string {
+	if !strings.HasPrefix(ref, ".") {
+		return ""
+	}
+	has := func(f string) bool { _, ok := r.pkg.Files[f]; return ok }
+	p := path.Join(path.Dir(m.path), ref)
+	if p == ".." || strings.HasPrefix(p, "../") {
+		return ""
+	}
+	return declarationOf(p, has)
+}
+
+// load parses a file once.
+func (r *resolver) load(f string) *module {
+	if m, ok := r.modules[f]; ok || f == "" {
+		return m
+	}
+	src, ok := r.pkg.Files[f]
+	if !ok || len(src) > maxFileBytes || len(r.modules) >= maxFiles {
+		r.missing[f] = true
+		r.modules[f] = nil
+		return nil
+	}
+	m := parse(f, string(src))
+	r.modules[f] = m
+	return m
+}
+
+// follow finds the module behind a source: nil and false if it is foreign.
+func (r *resolver) follow(from *module, ref string) (*module, bool) {
+	if !strings.HasPrefix(ref, ".") {
+		return nil, false
+	}
+	f := r.locate(from, ref)
+	if f == "" {
+		r.missing[path.Join(path.Dir(from.path), ref)] = true
+		return nil, true
+	}
+	return r.load(f), true
+}
+
+// names lists what a scope exports, its own names before those of export *.
+func (r *resolver) names(s *scope) []string {
+	var out []string
+	seen, visited := map[string]bool{}, map[*scope]bool{}
+	var visit func(s *scope, own bool, depth int)
+	add := func(name string, own bool) {
+		if !seen[name] && (own || name != "default") {
+			seen[name] = true
+			out = append(out, name)
+		}
+	}
+	visit = func(s *scope, own bool, depth int) {
+		if visited[s] || depth > maxSteps {
+			return
+		}
+		visited[s] = true
+		for _, body := range r.bodies(s) {
+			for _, name := range body.order {
+				if slices.ContainsFunc(body.locals[name], body.visible) {
+					add(name, own)
+				}
+			}
+			for _, name := range body.listed {
+				add(name, own)
+			}
+			for _, ref := range body.stars {
+				m, local := r.follow(body.file, ref)
+				if !local {
+					r.foreign[ref] = true
+				} else if m != nil {
+					visit(&m.scope, false, depth+1)
+				}
+			}
+		}
+		for _, f := range r.wholeOf(s, 0) {
+			switch {
+			case f.module != nil:
+				visit(&f.module.scope, own, depth+1)
+			case f.decl != nil && f.decl.body != nil:
+				visit(f.decl.body, own, depth+1)
+			}
+		}
+	}
+	visit(s, true, 0)
+	return out
+}
+
+// bodies are a scope and what other files add to it.
+func (r *resolver) bodies(s *scope) []*scope {
+	out := []*scope{s}
+	if s.file != nil && s == &s.file.scope {
+		out = append(out, s.file.added...)
+	}
+	return out
+}
+
+// wholeOf resolves export =.
+func (r *resolver) wholeOf(s *scope, step int) []found {
+	if len(s.whole) == 0 {
+		return nil
+	}
+	return r.entity(s, s.whole, step+1)
+}
+
+// callable is what export = hands out besides the members of its namespace.
+func (r *resolver) callable(s *scope) []found {
+	return slices.DeleteFunc(r.wholeOf(s, 0), func(f found) bool {
+		return f.decl == nil || f.decl.kind == "namespace"
+	})
+}
+
+// export finds what a scope exports under a name.
+func (r *resolver) export(s *scope, name string, step int) []found {
+	return r.search(s, name, step, map[*scope]bool{})
+}
+
+// search is export along export *, which may lead in circles: visited breaks them.
+func (r *resolver) search(s *scope, name string, step int, visited map[*scope]bool) []found {
+	if r.work++; step > maxSteps || r.work > maxWork || visited[s] {
+		return nil
+	}
+	visited[s] = true
+	var out []found
+	for _, body := range r.bodies(s) {
+		for _, d := range body.locals[name] {
+			if body.visible(d) {
+				out = append(out, r.declared(body, d, step)...)
+			}
+		}
+		for _, e := range body.exports[name] {
+			out = append(out, r.behind(body, e, step)...)
+		}
+	}
+	for _, f := range r.wholeOf(s, step) {
+		out = append(out, r.member(f, name, step)...)
+	}
+	if name == "default" {
+		return out // export * leaves it out
+	}
+	for _, body := range r.bodies(s) {
+		for i := 0; i < len(body.stars) && len(out) == 0; i++ {
+			if m, _ := r.follow(body.file, body.stars[i]); m != nil {
+				out = r.search(&m.scope, name, step+1, visited)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,2 @@
+/** Greets with a title. */
+export declare function hello(title: string, name: string): string;

@@ -1,0 +1,2 @@
+/** The languages that have a greeting. */
+export type Language = 'en' | 'de' | 'fr';
