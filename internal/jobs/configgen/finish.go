@@ -95,6 +95,9 @@ func (j *Job) content(t template.Template, p tasks.ConfigGenPayload, d *template
 	if err != nil {
 		return "", err
 	}
+	if object, ok := data.(*tree.Object); ok && f.Check != nil {
+		f.Check(object, d)
+	}
 	if err := j.checkOutput(t, d, f, data); err != nil {
 		return "", err
 	}

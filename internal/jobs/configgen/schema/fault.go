@@ -44,7 +44,7 @@ func (s *Schema) explain(value any, root *jsonschema.ValidationError) []Fault {
 	var out []Fault
 	var walk func(e *jsonschema.ValidationError)
 	walk = func(e *jsonschema.ValidationError) {
-		if _, names := e.ErrorKind.(*kind.PropertyNames); len(e.Causes) == 0 || names || isChoice(e) {
+		if len(e.Causes) == 0 || isChoice(e) {
 			out = append(out, s.leaf(e)...)
 			return
 		}
@@ -89,11 +89,9 @@ func (s *Schema) leaf(e *jsonschema.ValidationError) []Fault {
 	case *kind.Required:
 		return below(k.Missing, "must be set")
 	case *kind.AdditionalProperties:
-		return below(k.Properties, "is not known here; "+s.knownKeys(e.SchemaURL))
+		return below(k.Properties, s.nameRule(e.SchemaURL))
 	case *kind.DependentRequired:
 		return below(k.Missing, fmt.Sprintf("must be set when %s is", k.Prop))
-	case *kind.PropertyNames:
-		return below([]string{k.Property}, "has a name that is not allowed: "+s.nameRule(e))
 	}
 	return []Fault{{Place: at, Message: s.message(e)}}
 }
@@ -150,22 +148,20 @@ func (s *Schema) rule(url string) string {
 	return rule
 }
 
-func (s *Schema) nameRule(e *jsonschema.ValidationError) string {
-	for _, c := range e.Causes {
-		return s.message(c)
+// nameRule says which keys an object may have. Where any name of a form will
+// do, the schema has patternProperties and says the form in "x-names";
+// propertyNames is not used, because the validator (v6.0.3) reports its faults
+// at a place that later checks overwrite.
+func (s *Schema) nameRule(url string) string {
+	rule := s.at(url)
+	if form, ok := rule.Get("x-names"); ok {
+		return fmt.Sprintf("has a name that is not allowed: it %v", form)
 	}
-	return "it breaks the schema"
-}
-
-func (s *Schema) knownKeys(url string) string {
 	var keys []string
-	for _, m := range s.at(url).Object("properties").Members() {
+	for _, m := range rule.Object("properties").Members() {
 		keys = append(keys, m.Key)
 	}
-	if len(keys) == 0 {
-		return "no key is"
-	}
-	return "known are " + strings.Join(keys, ", ")
+	return "is not known here; known are " + strings.Join(keys, ", ")
 }
 
 // at finds the part of the schema that a location names.

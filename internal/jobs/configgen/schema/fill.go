@@ -7,8 +7,8 @@ import (
 )
 
 // Fill sets the schema's defaults in a valid value, in place, wherever a key
-// with a default is absent. It follows properties, additionalProperties, items
-// and references within the schema.
+// with a default is absent. It follows properties, a single patternProperties,
+// additionalProperties, items and references within the schema.
 func (s *Schema) Fill(value any) { s.fill(value, s.source) }
 
 func (s *Schema) fill(value any, rule *tree.Object) {
@@ -29,7 +29,7 @@ func (s *Schema) fill(value any, rule *tree.Object) {
 		for _, m := range v.Members() {
 			part := known.Object(m.Key)
 			if part == nil {
-				part = rule.Object("additionalProperties")
+				part = anyName(rule)
 			}
 			s.fill(m.Value, part)
 		}
@@ -38,6 +38,15 @@ func (s *Schema) fill(value any, rule *tree.Object) {
 			s.fill(element, rule.Object("items"))
 		}
 	}
+}
+
+// anyName is the schema of keys that are not named one by one.
+func anyName(rule *tree.Object) *tree.Object {
+	if patterns := rule.Object("patternProperties").Members(); len(patterns) == 1 {
+		only, _ := patterns[0].Value.(*tree.Object)
+		return only
+	}
+	return rule.Object("additionalProperties")
 }
 
 // resolve follows a reference to another part of the schema. The bound is for

@@ -118,6 +118,11 @@ func (e jsonEditor) fresh(want any, outer string) hujson.ValueTrimmed {
 	return parsed.Value
 }
 
+// inline is a new value on the line it is added to.
+func (jsonEditor) inline(want any) hujson.Value {
+	return hujson.Value{BeforeExtra: hujson.Extra(" "), Value: jsonEditor{}.fresh(want, "")}
+}
+
 func (e jsonEditor) patchObject(o *hujson.Object, have, want *tree.Object, outer string) {
 	seen := map[string]bool{}
 	trailing := len(o.Members) > 0 && o.Members[len(o.Members)-1].Value.AfterExtra != nil
@@ -137,11 +142,17 @@ func (e jsonEditor) patchObject(o *hujson.Object, have, want *tree.Object, outer
 		wanted, _ := want.Get(key)
 		e.patch(&o.Members[i].Value, old, wanted, inner)
 	}
+	oneLine := len(o.Members) > 0 && !bytes.Contains(o.Members[0].Name.BeforeExtra, []byte("\n"))
 	for _, m := range want.Members() {
 		if seen[m.Key] {
 			continue
 		}
 		name := hujson.Value{Value: hujson.String(m.Key)}
+		if oneLine {
+			name.BeforeExtra = hujson.Extra(" ")
+			o.Members = append(o.Members, hujson.ObjectMember{Name: name, Value: e.inline(m.Value)})
+			continue
+		}
 		value := hujson.Value{BeforeExtra: hujson.Extra(" "), Value: e.fresh(m.Value, inner)}
 		n := len(o.Members)
 		var last *hujson.Value
@@ -166,7 +177,7 @@ func (e jsonEditor) patchArray(a *hujson.Array, have, want []any, outer string) 
 	oneLine := len(a.Elements) > 0 && !bytes.Contains(a.Elements[len(a.Elements)-1].BeforeExtra, []byte("\n"))
 	for _, w := range want[len(a.Elements):] {
 		if oneLine {
-			a.Elements = append(a.Elements, hujson.Value{BeforeExtra: hujson.Extra(" "), Value: e.fresh(w, outer)})
+			a.Elements = append(a.Elements, e.inline(w))
 			continue
 		}
 		var last *hujson.Value

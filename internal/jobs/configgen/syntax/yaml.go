@@ -79,7 +79,10 @@ func yamlNode(v any, at string, notes map[string]string) *yaml.Node {
 var (
 	// plainYAML is what may stand without quotes: it begins with a letter (or a
 	// path's . or /), and holds nothing that any reader treats as a sign.
-	plainYAML = regexp.MustCompile(`^(?:[A-Za-z_]|\.{0,2}/)[A-Za-z0-9_./@+-]*(?:[ :][A-Za-z0-9_./@+-]+)*$`)
+	plainYAML = regexp.MustCompile(`^(?:[A-Za-z_]|\.{0,2}/)[A-Za-z0-9_./@+=-]*(?:[ :][A-Za-z0-9_./@+=-]+)*$`)
+	// unitYAML are durations and sizes, as 15s or 512M: no reader takes them for
+	// numbers, and people do not quote them.
+	unitYAML = regexp.MustCompile(`^[0-9]+(?:ms|us|[smhdw]|[KMG]|[KMG]B|%)$`)
 	// wordYAML are the words that YAML 1.1 or 1.2 reads as something else.
 	wordYAML = regexp.MustCompile(`(?i)^(?:y|yes|n|no|true|false|on|off|null|nan|inf)$`)
 	// blockYAML are the texts that keep their form in a | block.
@@ -90,7 +93,7 @@ var (
 func yamlString(s string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Style: yaml.DoubleQuotedStyle}
 	switch {
-	case len(s) <= 200 && plainYAML.MatchString(s) && !wordYAML.MatchString(s):
+	case unitYAML.MatchString(s), len(s) <= 200 && plainYAML.MatchString(s) && !wordYAML.MatchString(s):
 		n.Style = 0
 	case strings.Contains(s, "\n") && blockYAML.MatchString(s) && !strings.Contains(s, " \n"):
 		n.Style = yaml.LiteralStyle

@@ -18,9 +18,11 @@ var (
 	}
 	camel     = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 	secretURL = regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:[^/\s@$][^/\s@]*@`)
-	keyBlock  = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)
-	reference = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*(?::?[-?+][^}]*)?\}$|^\$[A-Za-z_][A-Za-z0-9_]*$`)
-	notName   = regexp.MustCompile(`[^A-Z0-9_]+`)
+	// secretPair finds password=… within a longer value, as in a connection string.
+	secretPair = regexp.MustCompile(`(?i)(?:^|[,;&?\s-])(?:password|passwd|pwd|secret|token|api[_-]?key)=[^,;&\s$]`)
+	keyBlock   = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)
+	reference  = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*(?::?[-?+][^}]*)?\}$|^\$[A-Za-z_][A-Za-z0-9_]*$`)
+	notName    = regexp.MustCompile(`[^A-Z0-9_]+`)
 )
 
 // Secret reports whether a value must not be written: its key looks like a
@@ -30,7 +32,7 @@ func Secret(key, value string) bool {
 	if value == "" || reference.MatchString(value) {
 		return false
 	}
-	if secretURL.MatchString(value) || keyBlock.MatchString(value) {
+	if secretURL.MatchString(value) || secretPair.MatchString(value) || keyBlock.MatchString(value) {
 		return true
 	}
 	return secretKey(key)

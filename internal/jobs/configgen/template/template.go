@@ -62,6 +62,9 @@ type File struct {
 	// Schema names the schema in Outputs that Data must pass, if any.
 	Schema string
 	Merge  Merge
+	// Check looks at the data as they will be written, existing ones included,
+	// and adds remarks.
+	Check func(data *tree.Object, d *Draft)
 }
 
 // Merge says how data meets an existing file. By default the template's value

@@ -7,13 +7,56 @@ import (
 	"strings"
 
 	"github.com/jobyard/jobyard/internal/jobs/configgen/template"
+	"github.com/jobyard/jobyard/internal/jobs/configgen/tree"
 )
 
-// check looks for faults that lie between the parts of a project.
-func check(p parameters, d *template.Draft, file string) {
-	c := checker{p, d, file}
+// validate refuses what the schema of the parameters cannot see.
+func validate(p parameters, d *template.Draft) {
 	for _, s := range p.Services {
-		c.source(s.Key, s.Value)
+		at := template.Field("services", s.Key)
+		source(at, s.Value, d)
+		for i, text := range s.Value.Ports {
+			portRange(fmt.Sprintf("%s.ports[%d]", at, i), text, d)
+		}
+		openSecrets(at+".command", s.Value.Command, d)
+		openSecrets(at+".entrypoint", s.Value.Entrypoint, d)
+		if h := s.Value.Healthcheck; h != nil {
+			openSecrets(at+".healthcheck.test", h.Test, d)
+		}
+	}
+}
+
+func source(at string, s service, d *template.Draft) {
+	if s.Image == "" && s.Build == nil {
+		d.Refuse(at, "must have image or build")
+	}
+	if h := s.Healthcheck; h != nil && !h.Test.One {
+		if len(h.Test.List) == 0 || !slices.Contains([]string{"CMD", "CMD-SHELL", "NONE"}, h.Test.List[0]) {
+			d.Refuse(at+".healthcheck.test", "must begin with CMD, CMD-SHELL or NONE when it is a list")
+		}
+	}
+}
+
+// openSecrets refuses a command with a password in it: a part of a command
+// cannot be taken out safely.
+func openSecrets(at string, words template.Words, d *template.Draft) {
+	for i, w := range words.List {
+		if !template.Secret("", w) {
+			continue
+		}
+		if !words.One {
+			at = fmt.Sprintf("%s[%d]", at, i)
+		}
+		d.Refuse(at, "holds a password: put it into environment, where it is written as a reference, and use $$NAME here")
+		return
+	}
+}
+
+// check looks for faults that lie between the parts of a project. Data are
+// those of the file, which may have more parts than the parameters.
+func check(p parameters, data *tree.Object, d *template.Draft, file string) {
+	c := checker{p, data, d, file}
+	for _, s := range p.Services {
 		c.dependencies(s.Key, s.Value)
 		c.networks(s.Key, s.Value)
 		c.volumes(s.Key, s.Value)
@@ -26,19 +69,15 @@ func check(p parameters, d *template.Draft, file string) {
 
 type checker struct {
 	p    parameters
+	data *tree.Object
 	d    *template.Draft
 	file string
 }
 
-func (c checker) source(name string, s service) {
-	if s.Image == "" && s.Build == nil {
-		c.d.Refuse(template.Field("services", name), "must have image or build")
-	}
-	if h := s.Healthcheck; h != nil && !h.Test.One {
-		if len(h.Test.List) == 0 || !slices.Contains([]string{"CMD", "CMD-SHELL", "NONE"}, h.Test.List[0]) {
-			c.d.Refuse(template.Field("services", name)+".healthcheck.test", "must begin with CMD, CMD-SHELL or NONE when it is a list")
-		}
-	}
+// has reports whether the file defines a name in a section.
+func (c checker) has(section, name string) bool {
+	_, ok := c.data.Object(section).Get(name)
+	return ok
 }
 
 func (c checker) dependencies(name string, s service) {
@@ -47,13 +86,13 @@ func (c checker) dependencies(name string, s service) {
 		if s.DependsOn.short {
 			place[3] = strconv.Itoa(i)
 		}
-		target, ok := c.p.Services.Get(dep.Key)
+		_, checked := c.data.Object("services").Object(dep.Key).Get("healthcheck")
 		switch {
 		case dep.Key == name:
 			c.d.Error(c.file, place, "a service cannot depend on itself")
-		case !ok:
+		case !c.has("services", dep.Key):
 			c.d.Error(c.file, place, "there is no service %s", dep.Key)
-		case dep.Value.Condition == "service_healthy" && target.Healthcheck == nil:
+		case dep.Value.Condition == "service_healthy" && !checked:
 			c.d.Warn(c.file, place, "waits for %s to be healthy, but it has no healthcheck here; it works only if the image has one", dep.Key)
 		}
 	}
@@ -61,7 +100,7 @@ func (c checker) dependencies(name string, s service) {
 
 func (c checker) networks(name string, s service) {
 	for i, n := range s.Networks {
-		if _, ok := c.p.Networks.Get(n); !ok && n != "default" {
+		if !c.has("networks", n) && n != "default" {
 			c.d.Error(c.file, []string{"services", name, "networks", strconv.Itoa(i)}, "the network %s is not defined below networks", n)
 		}
 	}
@@ -70,7 +109,7 @@ func (c checker) networks(name string, s service) {
 func (c checker) volumes(name string, s service) {
 	for i, v := range s.Volumes {
 		source, _, _ := strings.Cut(v, ":")
-		if _, ok := c.p.Volumes.Get(source); !ok && named(source) {
+		if named(source) && !c.has("volumes", source) {
 			c.d.Error(c.file, []string{"services", name, "volumes", strconv.Itoa(i)}, "the volume %s is not defined below volumes", source)
 		}
 	}
@@ -102,7 +141,7 @@ type binding struct {
 }
 
 // parsePort reads a published port; false means that the host port is free to
-// choose. The schema has checked the form.
+// choose.
 func parsePort(text string) (binding, bool) {
 	b := binding{protocol: "tcp"}
 	if before, proto, ok := strings.Cut(text, "/"); ok {
@@ -117,19 +156,25 @@ func parsePort(text string) (binding, bool) {
 		b.address, host = host[:j], host[j+1:]
 	}
 	first, last, ranged := strings.Cut(host, "-")
-	b.first, _ = strconv.Atoi(first)
+	var err error
+	if b.first, err = strconv.Atoi(first); err != nil {
+		return b, false // an existing file may have ${PORT} here
+	}
 	b.last = b.first
 	if ranged {
-		b.last, _ = strconv.Atoi(last)
+		b.last, err = strconv.Atoi(last)
 	}
-	return b, first != ""
+	return b, err == nil
 }
 
 func (c checker) ports() {
 	var all []binding
-	for _, s := range c.p.Services {
-		for i, text := range s.Value.Ports {
-			c.portRange(s.Key, i, text)
+	for _, s := range c.data.Object("services").Members() {
+		service, _ := s.Value.(*tree.Object)
+		ports, _ := service.Get("ports")
+		list, _ := ports.([]any)
+		for i, port := range list {
+			text, _ := port.(string)
 			if b, ok := parsePort(text); ok {
 				b.service, b.index = s.Key, i
 				all = append(all, b)
@@ -156,10 +201,11 @@ func everywhere(address string) bool {
 	return address == "" || address == "0.0.0.0" || address == "[::]"
 }
 
-func (c checker) portRange(service string, i int, text string) {
+func portRange(at, text string, d *template.Draft) {
 	for _, digits := range strings.FieldsFunc(text[strings.LastIndexAny(text, ".]")+1:], func(r rune) bool { return r < '0' || r > '9' }) {
 		if n, err := strconv.Atoi(digits); err != nil || n > 65535 {
-			c.d.Refuse(fmt.Sprintf("%s.ports[%d]", template.Field("services", service), i), "must have ports from 1 to 65535")
+			d.Refuse(at, "must have ports from 1 to 65535")
+			return
 		}
 	}
 }

@@ -133,30 +133,27 @@ type network struct {
 	Labels   template.Ordered[template.Scalar] `json:"labels"`
 }
 
-func (n *network) data() *tree.Object {
+func (n *network) data(w writer, name string) *tree.Object {
 	if n == nil {
 		return nil
 	}
 	return tree.New().Put("driver", n.Driver).Put("name", n.Name).Put("internal", n.Internal).Put("external", n.External).
-		Put("labels", labels(n.Labels))
+		Put("labels", w.variables(name, n.Labels, "networks", name, "labels"))
 }
 
 type volume struct {
 	Driver     string                            `json:"driver"`
 	Name       string                            `json:"name"`
 	External   bool                              `json:"external"`
-	DriverOpts template.Ordered[string]          `json:"driver_opts"`
+	DriverOpts template.Ordered[template.Scalar] `json:"driver_opts"`
 	Labels     template.Ordered[template.Scalar] `json:"labels"`
 }
 
-func (v *volume) data() *tree.Object {
+func (v *volume) data(w writer, name string) *tree.Object {
 	if v == nil {
 		return nil
 	}
-	opts := tree.New()
-	for _, o := range v.DriverOpts {
-		opts.Set(o.Key, o.Value)
-	}
-	return tree.New().Put("driver", v.Driver).Put("name", v.Name).Put("external", v.External).Put("driver_opts", opts).
-		Put("labels", labels(v.Labels))
+	return tree.New().Put("driver", v.Driver).Put("name", v.Name).Put("external", v.External).
+		Put("driver_opts", w.variables(name, v.DriverOpts, "volumes", name, "driver_opts")).
+		Put("labels", w.variables(name, v.Labels, "volumes", name, "labels"))
 }

@@ -62,10 +62,12 @@ func write(p parameters, d *template.Draft) {
 	d.CheckPath("file", file)
 	w := writer{d: d, file: file, vault: &template.Vault{}}
 	data := w.project(p)
-	check(p, d, file)
-	d.Add(template.File{Path: file, Format: d.Format, Data: data, Schema: "compose", Merge: template.Merge{
-		Union: [][]string{{"services", "*", "env_file"}},
-	}})
+	validate(p, d)
+	d.Add(template.File{
+		Path: file, Format: d.Format, Data: data, Schema: "compose",
+		Merge: template.Merge{Union: [][]string{{"services", "*", "env_file"}}},
+		Check: func(data *tree.Object, d *template.Draft) { check(p, data, d, file) },
+	})
 	if !w.vault.Empty() {
 		d.Add(w.vault.Example(path.Join(path.Dir(file), ".env.example")))
 	}
@@ -85,11 +87,11 @@ func (w writer) project(p parameters) *tree.Object {
 	}
 	networks := tree.New()
 	for _, n := range p.Networks {
-		networks.Set(n.Key, n.Value.data())
+		networks.Set(n.Key, n.Value.data(w, n.Key))
 	}
 	volumes := tree.New()
 	for _, v := range p.Volumes {
-		volumes.Set(v.Key, v.Value.data())
+		volumes.Set(v.Key, v.Value.data(w, v.Key))
 	}
 	return tree.New().Put("name", p.Name).Set("services", services).Put("networks", networks).Put("volumes", volumes)
 }
@@ -133,7 +135,7 @@ func (w writer) service(name string, s service) *tree.Object {
 		Put("tmpfs", s.Tmpfs).
 		Put("extra_hosts", s.ExtraHosts).
 		Put("profiles", s.Profiles).
-		Put("labels", labels(s.Labels))
+		Put("labels", w.variables(name, s.Labels, "services", name, "labels"))
 }
 
 // variables writes an environment; what looks like a secret becomes a
@@ -152,14 +154,6 @@ func (w writer) variables(owner string, vars template.Ordered[template.Scalar], 
 		default:
 			o.Set(v.Key, v.Value.Text)
 		}
-	}
-	return o
-}
-
-func labels(l template.Ordered[template.Scalar]) *tree.Object {
-	o := tree.New()
-	for _, e := range l {
-		o.Set(e.Key, e.Value.Text)
 	}
 	return o
 }

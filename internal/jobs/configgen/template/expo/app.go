@@ -59,6 +59,7 @@ func (a app) file() template.File {
 				mergePlugins(existing.Object("expo"), wanted.Object("expo"))
 			},
 		},
+		Check: func(data *tree.Object, d *template.Draft) { checkIdentifiers(p, data, d) },
 	}
 }
 

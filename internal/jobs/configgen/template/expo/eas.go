@@ -27,6 +27,10 @@ func easFile(p parameters, d *template.Draft) template.File {
 			Set("build", build).
 			Put("submit", submit),
 		Merge: template.Merge{Keep: keepEAS(d)},
+		Check: func(data *tree.Object, d *template.Draft) {
+			checkExtends(d, "build", data.Object("build"))
+			checkExtends(d, "submit", data.Object("submit"))
+		},
 	}
 }
 
@@ -93,17 +97,6 @@ func check(p parameters, d *template.Draft) {
 	if p.EAS == nil {
 		return
 	}
-	builds := map[string]string{}
-	for _, b := range p.EAS.Build {
-		builds[b.Key] = b.Value.Extends
-	}
-	submits := map[string]string{}
-	for _, s := range p.EAS.Submit {
-		submits[s.Key] = s.Value.Extends
-	}
-	checkExtends(d, "build", builds)
-	checkExtends(d, "submit", submits)
-	checkIdentifiers(p, d)
 	for _, s := range p.EAS.Submit {
 		if s.Value.IOS != nil && !p.on("ios") {
 			d.Error(easPath, []string{"submit", s.Key, "ios"}, "the app is not made for ios: add it to platforms")
@@ -148,18 +141,28 @@ func checkApp(p parameters, d *template.Draft) {
 }
 
 // checkIdentifiers asks for what EAS Build cannot do without.
-func checkIdentifiers(p parameters, d *template.Draft) {
-	if p.on("ios") && (p.IOS == nil || p.IOS.BundleIdentifier == "") {
+func checkIdentifiers(p parameters, data *tree.Object, d *template.Draft) {
+	if p.EAS == nil {
+		return
+	}
+	app := data.Object("expo")
+	if id, _ := app.Object("ios").Get("bundleIdentifier"); p.on("ios") && tree.Empty(id) {
 		d.Error(appFile, []string{"expo", "ios", "bundleIdentifier"}, "must be set to build and submit for ios: give ios.bundle_identifier")
 	}
-	if p.on("android") && (p.Android == nil || p.Android.Package == "") {
+	if id, _ := app.Object("android").Get("package"); p.on("android") && tree.Empty(id) {
 		d.Error(appFile, []string{"expo", "android", "package"}, "must be set to build and submit for android: give android.package")
 	}
 }
 
 // checkExtends looks for profiles that build on one that is missing, or on
 // themselves.
-func checkExtends(d *template.Draft, kind string, extends map[string]string) {
+func checkExtends(d *template.Draft, kind string, profiles *tree.Object) {
+	extends := map[string]string{}
+	for _, m := range profiles.Members() {
+		profile, _ := m.Value.(*tree.Object)
+		parent, _ := profile.Get("extends")
+		extends[m.Key], _ = parent.(string)
+	}
 	for name, parent := range extends {
 		if parent == "" {
 			continue

@@ -200,7 +200,7 @@ func command(words []string) string {
 // variable in commands only.
 func quote(word string, inCommand bool) string {
 	word = strings.ReplaceAll(word, "%", "%%")
-	if inCommand {
+	if inCommand && word != "$MAINPID" { // what a reload sends its signal to
 		word = strings.ReplaceAll(word, "$", "$$")
 	}
 	if word != "" && !strings.ContainsAny(word, " \"'\\;") {
