@@ -112,20 +112,23 @@ func TestJob_Handle_repeatable(t *testing.T) {
 	t.Parallel()
 	j := newJob(t)
 	for name, p := range cases(t) {
-		first, err := j.Handle(t.Context(), p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := render(first)
-		for range 200 {
-			again, err := j.Handle(t.Context(), p)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, err := j.Handle(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := render(again); got != want {
-				t.Fatalf("%s gave other bytes:\n%s\nfirst:\n%s", name, got, want)
+			want := render(first)
+			for range 200 {
+				again, err := j.Handle(t.Context(), p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := render(again); got != want {
+					t.Fatalf("other bytes:\n%s\nfirst:\n%s", got, want)
+				}
 			}
-		}
+		})
 	}
 }
 

@@ -8,7 +8,8 @@ package template
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
+	"slices"
+	"strings"
 
 	"github.com/jobyard/jobyard/internal/jobs/configgen/schema"
 	"github.com/jobyard/jobyard/internal/jobs/configgen/tree"
@@ -121,15 +122,15 @@ func (d *Draft) Given(place ...string) bool {
 
 // KeepDefault lists those places of a file whose parameter the caller did not
 // write: a default does not replace a value that somebody chose. Each pair is
-// a parameter's name and the place its value goes to.
+// a parameter, as ios.supports_tablet, and the place its value goes to.
 func (d *Draft) KeepDefault(pairs map[string][]string) [][]string {
 	var keep [][]string
 	for name, place := range pairs {
-		if !d.Given(name) {
+		if !d.Given(strings.Split(name, ".")...) {
 			keep = append(keep, place)
 		}
 	}
-	sort.Slice(keep, func(i, j int) bool { return fmt.Sprint(keep[i]) < fmt.Sprint(keep[j]) })
+	slices.SortFunc(keep, slices.Compare)
 	return keep
 }
 

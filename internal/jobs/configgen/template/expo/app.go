@@ -53,6 +53,8 @@ func (a app) file() template.File {
 				"platforms":            {"expo", "platforms"},
 				"orientation":          {"expo", "orientation"},
 				"user_interface_style": {"expo", "userInterfaceStyle"},
+				"ios.supports_tablet":  {"expo", "ios", "supportsTablet"},
+				"web.output":           {"expo", "web", "output"},
 			}),
 			Union: [][]string{{"expo", "android", "permissions"}, {"expo", "android", "blockedPermissions"}, {"expo", "ios", "associatedDomains"}},
 			Prepare: func(existing, wanted *tree.Object, _ *template.Draft) {

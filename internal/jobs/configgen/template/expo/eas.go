@@ -36,17 +36,11 @@ func easFile(p parameters, d *template.Draft) template.File {
 
 // keepEAS lists what an existing eas.json keeps because the caller left it open.
 func keepEAS(d *template.Draft) [][]string {
-	var keep [][]string
-	if !d.Given("eas", "cli_version") {
-		keep = append(keep, []string{"cli", "version"})
-	}
-	if !d.Given("eas", "app_version_source") {
-		keep = append(keep, []string{"cli", "appVersionSource"})
-	}
-	if !d.Given("eas", "build") {
-		keep = append(keep, []string{"build", "*"})
-	}
-	return keep
+	return d.KeepDefault(map[string][]string{
+		"eas.cli_version":        {"cli", "version"},
+		"eas.app_version_source": {"cli", "appVersionSource"},
+		"eas.build":              {"build", "*"},
+	})
 }
 
 func buildData(name string, b buildProfile, d *template.Draft) *tree.Object {

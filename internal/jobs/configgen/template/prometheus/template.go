@@ -148,14 +148,11 @@ func write(p parameters, d *template.Draft) {
 		Put("alerting", managers(p.Alerting)).
 		Put("rule_files", ruleFiles(p)).
 		Set("scrape_configs", jobs)
-	var keep [][]string
-	for _, name := range []string{"scrape_interval", "evaluation_interval"} {
-		if !d.Given("global", name) {
-			keep = append(keep, []string{"global", name})
-		}
-	}
 	d.Add(template.File{Path: p.File, Format: "yaml", Data: data, Schema: "prometheus", Merge: template.Merge{
-		Keep:  keep,
+		Keep: d.KeepDefault(map[string][]string{
+			"global.scrape_interval":     {"global", "scrape_interval"},
+			"global.evaluation_interval": {"global", "evaluation_interval"},
+		}),
 		Union: [][]string{{"rule_files"}},
 		ByKey: []template.ListKey{{Place: []string{"scrape_configs"}, Key: "job_name"}},
 	}})

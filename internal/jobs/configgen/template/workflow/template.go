@@ -79,8 +79,13 @@ func write(p parameters, d *template.Draft) {
 		Put("env", env(p, d, file)).
 		Set("jobs", jobs)
 	d.Add(template.File{Path: file, Format: "yaml", Data: data, Schema: "workflow", Merge: template.Merge{
-		// A pinned or newer action is the project's own choice.
-		Keep: [][]string{{"permissions"}, {"concurrency"}, {"jobs", "lint", "steps"}},
+		// Steps, with actions that are pinned or newer, are the project's own
+		// choice.
+		Keep: append(d.KeepDefault(map[string][]string{
+			"name":            {"name"},
+			"branches":        {"on", "push", "branches"},
+			"timeout_minutes": {"jobs", "*", "timeout-minutes"},
+		}), []string{"on", "pull_request"}, []string{"permissions"}, []string{"concurrency"}, []string{"jobs", "*", "steps"}),
 	}})
 }
 
