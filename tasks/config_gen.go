@@ -19,8 +19,9 @@ type ConfigGenPayload struct {
 	// Existing holds files of the project by path; they are changed as little
 	// as needed.
 	Existing map[string]string `json:"existing,omitempty"`
-	// Check reports what would change and leaves contents out of nothing:
-	// files that differ are marked changed, and valid is false if any does.
+	// Check asks whether Existing is up to date. The result is the same as
+	// without it, contents included, but its Valid is false if any file is
+	// missing or would change.
 	Check bool `json:"check,omitempty"`
 }
 
@@ -54,7 +55,8 @@ type ConfigGenResult struct {
 	Diagnostics []ConfigDiagnostic `json:"diagnostics"`
 	// Resolved maps each dependency that was chosen to its version or range.
 	Resolved map[string]string `json:"resolved"`
-	// Valid tells that every file was parsed again and passed its schema.
+	// Valid tells that every file was parsed again and passed its schema, and
+	// that no diagnostic is an error; with Check, also that no file changed.
 	Valid bool `json:"valid"`
 }
 
