@@ -1,0 +1,286 @@
+//go:build browser
+
+// The browser tests open the page in Debian's Chromium:
+//
+//	go test -tags browser -run Browser ./internal/monitor
+//
+// They keep their pictures where JOBYARD_PICTURES says. With -update,
+// TestBrowser_Picture writes docs/monitor.png anew, from the monitor at
+// JOBYARD_MONITOR, or without one from a played yard.
+package monitor
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+var update = flag.Bool("update", false, "write docs/monitor.png anew")
+
+// browser is one Chromium and what it complained of.
+type browser struct {
+	tb  testing.TB
+	ctx context.Context
+
+	mu       sync.Mutex
+	faults   []string
+	requests []string
+}
+
+func newBrowser(tb testing.TB) *browser {
+	tb.Helper()
+	binary, err := exec.LookPath("chromium")
+	if err != nil {
+		tb.Skip("chromium is not installed")
+	}
+	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.NoFirstRun, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
+	tb.Cleanup(cancel)
+	ctx, stop := chromedp.NewExecAllocator(ctx, flags...)
+	tb.Cleanup(stop)
+	b := &browser{tb: tb}
+	ctx, end := chromedp.NewContext(ctx, chromedp.WithListener(b.notice))
+	tb.Cleanup(end)
+	b.ctx = ctx
+	call(b, network.Enable, network.EnableParams{})
+	call(b, log.Enable, cdp.Empty{})
+	call(b, runtime.Enable, cdp.Empty{})
+	return b
+}
+
+func (b *browser) notice(e any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := e.(type) {
+	case *runtime.EventExceptionThrown:
+		b.faults = append(b.faults, "exception: "+e.ExceptionDetails.Text)
+	case *runtime.EventConsoleAPICalled:
+		b.faults = append(b.faults, fmt.Sprintf("console %s: %s", e.Type, e.Args[0].Value))
+	case *log.EventEntryAdded:
+		b.faults = append(b.faults, fmt.Sprintf("log: %s %s", e.Entry.Text, e.Entry.URL))
+	case *network.EventRequestWillBeSent:
+		b.requests = append(b.requests, e.Request.URL)
+	}
+}
+
+func call[P, R any](b *browser, cmd cdp.Command[P, R], params P) {
+	b.tb.Helper()
+	if _, err := chromedp.Call(b.ctx, cmd, params); err != nil {
+		b.tb.Fatalf("%s: %v", cmd.Method, err)
+	}
+}
+
+func (b *browser) open(url string) {
+	b.tb.Helper()
+	if err := chromedp.Do(b.ctx, chromedp.Navigate(url)); err != nil {
+		b.tb.Fatalf("open %s: %v", url, err)
+	}
+}
+
+// await waits until an expression of the page is true.
+func (b *browser) await(expression string) {
+	b.tb.Helper()
+	if _, err := chromedp.Run(b.ctx, chromedp.Poll[chromedp.Void](expression)); err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.tb.Fatalf("await %s: %v; complaints: %q", expression, err, b.faults)
+	}
+}
+
+func read[T any](b *browser, expression string) T {
+	b.tb.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.tb.Fatalf("read %s: %v", expression, err)
+	}
+	return v
+}
+
+// clean fails if the page complained or asked another host for something.
+func (b *browser) clean(home string) {
+	b.tb.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range b.faults {
+		b.tb.Errorf("the browser complained: %s", f)
+	}
+	at, err := url.Parse(home)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	if len(b.requests) == 0 {
+		b.tb.Error("no request was seen: the listener is deaf")
+	}
+	for _, r := range b.requests {
+		if u, err := url.Parse(r); err != nil || u.Scheme != "data" && u.Scheme != "about" && u.Host != at.Host {
+			b.tb.Errorf("it asked another host: %s", r)
+		}
+	}
+}
+
+func (b *browser) look(width, height int64, scheme string) {
+	b.tb.Helper()
+	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 600,
+	})
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+}
+
+// picture keeps a screenshot of the whole page.
+func (b *browser) picture(name string) {
+	b.tb.Helper()
+	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	dir := os.Getenv("JOBYARD_PICTURES")
+	if dir == "" {
+		dir = b.tb.TempDir()
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		b.tb.Fatal(err)
+	}
+}
+
+// playedHour is a yard with an hour behind it, served.
+func playedHour(t *testing.T, nodes int, minutes int) (*load, string) {
+	t.Helper()
+	y := newYard(t)
+	y.clock = time.Now().Add(-time.Duration(minutes) * time.Minute)
+	l := newLoad(y, nodes)
+	const step = 10 * time.Second
+	for range minutes * 6 {
+		l.clock = l.clock.Add(step)
+		l.step(step)
+		l.sample(0)
+	}
+	server := httptest.NewServer(y.monitor.Handler())
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { y.monitor.Close() })
+	return l, server.URL
+}
+
+const settled = `document.querySelector("#link").dataset.state === "live" && document.querySelectorAll("#kinds article").length === 4`
+
+func TestBrowser_Page(t *testing.T) {
+	l, home := playedHour(t, 4, 60)
+	b := newBrowser(t)
+	for _, scheme := range []string{"light", "dark"} {
+		for name, size := range map[string][2]int64{"wide": {1440, 900}, "narrow": {390, 844}, "middle": {820, 1180}} {
+			b.look(size[0], size[1], scheme)
+			b.open(home)
+			b.await(settled)
+			l.step(2 * time.Second)
+			l.sample(2 * time.Second)
+			b.await(`document.querySelectorAll("#nodes article").length === 4`)
+			b.picture("page-" + name + "-" + scheme)
+			if over := read[int](b, `document.documentElement.scrollWidth - window.innerWidth`); over > 0 {
+				t.Errorf("%s: the page is %d px wider than the screen", name, over)
+			}
+			for _, p := range read[[]string](b, contrast) {
+				t.Errorf("%s %s: contrast under 4.5: %s", name, scheme, p)
+			}
+		}
+	}
+	b.clean(home)
+}
+
+// contrast lists the texts whose color is too near to what is behind them.
+const contrast = `(() => {
+  const numbers = (c) => c.match(/[\d.]+/g).map(Number);
+  const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = (e) => { for (; e; e = e.parentElement) { const c = numbers(getComputedStyle(e).backgroundColor); if (c.length === 3 || c[3] === 1) return c; } return [255, 255, 255]; };
+  const bad = new Set();
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const e = walk.currentNode.parentElement;
+    if (!walk.currentNode.data.trim() || !e.offsetParent || e.closest("noscript, .skip")) continue;
+    const a = light(numbers(getComputedStyle(e).color)), z = light(behind(e));
+    const ratio = (Math.max(a, z) + 0.05) / (Math.min(a, z) + 0.05);
+    if (ratio < 4.5) bad.add(e.tagName + "." + e.className + " " + ratio.toFixed(2) + " " + walk.currentNode.data.trim().slice(0, 30));
+  }
+  return [...bad];
+})()`
+
+func TestBrowser_Trouble(t *testing.T) {
+	l, home := playedHour(t, 4, 10)
+	b := newBrowser(t)
+	b.look(1440, 900, "light")
+	b.open(home)
+	b.await(settled)
+	waiting, err := l.client.Queues(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.enqueue("search", 500-int(waiting[0].Waiting()))
+	l.nodes[1].RSS, l.nodes[1].SeenAt = 470<<20, l.clock.Add(20*time.Second)
+	if err := l.broker.PutNode(t.Context(), *l.nodes[1]); err != nil {
+		t.Fatal(err)
+	}
+	l.nodes[0].State, l.nodes[0].SeenAt = "draining", l.clock.Add(20*time.Second)
+	if err := l.broker.PutNode(t.Context(), *l.nodes[0]); err != nil {
+		t.Fatal(err)
+	}
+	l.sample(20 * time.Second)
+	b.await(`document.querySelector("#verdict").dataset.level === "bad"`)
+	b.picture("trouble-wide-light")
+	b.look(390, 844, "dark")
+	b.picture("trouble-narrow-dark")
+	b.clean(home)
+}
+
+func TestBrowser_Newcomer(t *testing.T) {
+	y := newYard(t)
+	y.sample(0)
+	server := httptest.NewServer(y.monitor.Handler())
+	defer server.Close()
+	defer y.monitor.Close()
+	b := newBrowser(t)
+	b.look(1440, 900, "light")
+	b.open(server.URL)
+	b.await(settled)
+	b.picture("newcomer-wide-light")
+	hint := read[string](b, `document.querySelector("#no-nodes").innerText`)
+	if !strings.Contains(hint, "No worker has reported yet") {
+		t.Errorf("got hint %q, want one for a newcomer", hint)
+	}
+	b.clean(server.URL)
+}
+
+func TestBrowser_Asynqmon(t *testing.T) {
+	y := newYard(t)
+	y.enqueue("search", 30)
+	y.sample(0)
+	server := httptest.NewServer(y.monitor.Handler())
+	defer server.Close()
+	defer y.monitor.Close()
+	b := newBrowser(t)
+	b.look(1440, 900, "light")
+	b.open(server.URL + "/asynqmon/")
+	b.await(`document.body.innerText.includes("document_parse:bulk")`)
+	b.picture("asynqmon-queues")
+	b.open(server.URL + "/asynqmon/queues/search?status=pending")
+	b.await(`document.body.innerText.includes("camera permission")`)
+	b.picture("asynqmon-tasks")
+	b.clean(server.URL)
+}

@@ -1,0 +1,120 @@
+package monitor
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// maxScrapes bounds the scrapes under way.
+const maxScrapes = 4
+
+// collector reads the yard from Redis for each scrape. Without Redis the
+// scrape still succeeds and says so: what monitors us must not need Redis to
+// learn that Redis is away.
+type collector struct {
+	monitor *Monitor
+
+	redisUp, hidden, clients  *prometheus.Desc
+	queueTasks, oldest, limit *prometheus.Desc
+	nodeMemory, nodeUp        *prometheus.Desc
+	poolTotal, poolIdle       *prometheus.Desc
+	poolWaits, poolTimeouts   *prometheus.Desc
+	poolStale                 *prometheus.Desc
+}
+
+// newRegistry returns a registry of the monitor's own: the yard, the Go
+// runtime and this process.
+func newRegistry(m *Monitor) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(newCollector(m), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+func newCollector(m *Monitor) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("jobyard_"+name, help, labels, nil)
+	}
+	return &collector{
+		monitor:      m,
+		redisUp:      desc("monitor_redis_up", "Whether Redis answered this scrape."),
+		hidden:       desc("monitor_hidden_nodes", "Nodes that are not shown because there are too many."),
+		clients:      desc("monitor_live_clients", "Open live streams of the page."),
+		queueTasks:   desc("queue_tasks", "Tasks of a queue by state.", "queue", "state"),
+		oldest:       desc("queue_oldest_seconds", "How long the longest waiting pending task has waited.", "queue"),
+		limit:        desc("queue_limit", "How many tasks may wait in a queue.", "queue"),
+		nodeMemory:   desc("node_memory_bytes", "Memory of a living node: resident, live heap, and its limit.", "node", "part"),
+		nodeUp:       desc("node_up", "Whether a node's heartbeat is fresh.", "node"),
+		poolTotal:    desc("redis_pool_total", "Open connections of this process's pool."),
+		poolIdle:     desc("redis_pool_idle", "Idle connections of this process's pool."),
+		poolWaits:    desc("redis_pool_waits", "Times a call waited for a connection."),
+		poolTimeouts: desc("redis_pool_timeouts", "Times a call got no connection in time."),
+		poolStale:    desc("redis_pool_stale", "Stale connections that were closed."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		c.redisUp, c.hidden, c.clients, c.queueTasks, c.oldest, c.limit, c.nodeMemory, c.nodeUp,
+		c.poolTotal, c.poolIdle, c.poolWaits, c.poolTimeouts, c.poolStale,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	m := c.monitor
+	gauge(c.clients, float64(m.live.count()))
+	c.pool(ch, gauge)
+	// Collectors get no context: readYard brings its own bound.
+	y, err := readYard(context.Background(), m.broker, m.store, m.now)
+	if err != nil {
+		gauge(c.redisUp, 0)
+		return
+	}
+	gauge(c.redisUp, 1)
+	gauge(c.hidden, float64(y.hidden))
+	for _, q := range y.queues {
+		for state, n := range q.Counts {
+			gauge(c.queueTasks, float64(n), q.Name, string(state))
+		}
+		gauge(c.oldest, q.Oldest.Seconds(), q.Name)
+		gauge(c.limit, float64(m.cfg.limit(q.Name)), q.Name)
+	}
+	for _, n := range y.nodes {
+		if !n.Up(y.at) {
+			gauge(c.nodeUp, 0, n.ID)
+			continue // its last figures are no longer true
+		}
+		gauge(c.nodeUp, 1, n.ID)
+		gauge(c.nodeMemory, float64(n.RSS), n.ID, "rss")
+		gauge(c.nodeMemory, float64(n.HeapLive), n.ID, "heap_live")
+		if n.MemoryLimit > 0 {
+			gauge(c.nodeMemory, float64(n.MemoryLimit), n.ID, "limit")
+		}
+	}
+}
+
+func (c *collector) pool(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
+	s := c.monitor.broker.PoolStats()
+	gauge(c.poolTotal, float64(s.TotalConns))
+	gauge(c.poolIdle, float64(s.IdleConns))
+	counter := func(d *prometheus.Desc, v uint32) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	counter(c.poolWaits, s.WaitCount)
+	counter(c.poolTimeouts, s.Timeouts)
+	counter(c.poolStale, s.StaleConns)
+}
+
+func (m *Monitor) metrics() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
+}

@@ -1,0 +1,167 @@
+// Package monitor watches the yard: its queues, its nodes and Redis, as a live
+// page, as JSON, as Prometheus metrics, as warnings in the log and as a table
+// for the terminal. Asynqmon is mounted beside it for single tasks.
+//
+// It only reads: everything it shows lies in Redis, so any number of monitors
+// may run at once and none of them has to. While Redis is away it goes on
+// answering, says so, and shows the last sample. What others wrote into Redis
+// (names of nodes, their figures) is bounded and cleaned before use.
+//
+// It owns no key. Run samples until its context ends; Close ends the live
+// streams and its own connections, not the broker.
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/results"
+)
+
+// Config says what is watched how closely.
+type Config struct {
+	// QueueLimit and BulkLimit are how many tasks may wait in an interactive
+	// and in a bulk queue: the producers' limits, repeated here.
+	QueueLimit, BulkLimit int
+	// MemoryWarn is the part of its memory limit from which a node is reported.
+	MemoryWarn float64
+	// AsynqmonReadOnly keeps Asynqmon from changing anything.
+	AsynqmonReadOnly bool
+	// History is how far back the page's curves reach.
+	History time.Duration
+	// SampleEvery is the period of the samples.
+	SampleEvery time.Duration
+}
+
+// DefaultConfig returns the defaults of the design.
+func DefaultConfig() Config {
+	return Config{
+		QueueLimit: 500, BulkLimit: 50000, MemoryWarn: 0.80, AsynqmonReadOnly: true,
+		History: time.Hour, SampleEvery: broker.HeartbeatEvery,
+	}
+}
+
+// Validate reports every setting that is out of bounds.
+func (c Config) Validate() error {
+	check := func(ok bool, format string, args ...any) error {
+		if ok {
+			return nil
+		}
+		return fmt.Errorf("monitor: "+format, args...)
+	}
+	return errors.Join(
+		check(c.QueueLimit >= 1 && c.QueueLimit <= 10_000_000, "queue limit must be from 1 to 10000000, got %d", c.QueueLimit),
+		check(c.BulkLimit >= 1 && c.BulkLimit <= 10_000_000, "bulk queue limit must be from 1 to 10000000, got %d", c.BulkLimit),
+		check(c.MemoryWarn >= 0.2 && c.MemoryWarn <= 0.99, "memory warning must be from 0.2 to 0.99 of the limit, got %g", c.MemoryWarn),
+		check(c.SampleEvery >= 500*time.Millisecond && c.SampleEvery <= time.Minute, "sample period must be from 500ms to 1m, got %s", c.SampleEvery),
+		check(c.History >= 10*c.SampleEvery && c.History <= 7*24*time.Hour, "history must be from ten sample periods (%s) to 168h, got %s", 10*c.SampleEvery, c.History))
+}
+
+// limit is how many tasks may wait in a queue.
+func (c Config) limit(queue string) int {
+	if strings.HasSuffix(queue, ":bulk") {
+		return c.BulkLimit
+	}
+	return c.QueueLimit
+}
+
+// Monitor watches one yard.
+type Monitor struct {
+	cfg      Config
+	broker   *broker.Broker
+	store    *results.Store
+	log      zerolog.Logger
+	now      func() time.Time
+	rates    *rates
+	history  *history
+	rules    *rules
+	live     *live
+	registry *prometheus.Registry
+	asynqmon *asynqmonMount
+	latest   atomic.Pointer[Overview]
+	close    func() error
+}
+
+// New returns a monitor of the broker's yard. It reads nothing yet.
+func New(cfg Config, b *broker.Broker, log zerolog.Logger) (*Monitor, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	m := &Monitor{
+		cfg: cfg, broker: b, store: results.New(b), log: log.With().Str("component", "monitor").Logger(), now: time.Now,
+		rates: newRates(), history: newHistory(cfg.History, cfg.SampleEvery), rules: newRules(cfg), live: newLive(),
+	}
+	m.registry = newRegistry(m)
+	mount, err := newAsynqmon(b, cfg.AsynqmonReadOnly)
+	if err != nil {
+		return nil, fmt.Errorf("prepare asynqmon: %w", err)
+	}
+	m.asynqmon = mount
+	m.close = sync.OnceValue(func() error {
+		m.live.close()
+		return mount.close()
+	})
+	return m, nil
+}
+
+// Run samples the yard until ctx ends.
+func (m *Monitor) Run(ctx context.Context) error {
+	tick := time.NewTicker(m.cfg.SampleEvery)
+	defer tick.Stop()
+	for {
+		m.sample(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// sample looks once: it reads, remembers, judges and tells.
+func (m *Monitor) sample(ctx context.Context) {
+	y, err := readYard(ctx, m.broker, m.store, m.now)
+	if ctx.Err() != nil {
+		return
+	}
+	before := m.latest.Load()
+	var o *Overview
+	if err != nil {
+		o = m.stale(before, err)
+	} else {
+		o = m.overview(y)
+		m.history.add(o)
+		if before == nil || !before.Redis.Up {
+			m.register(ctx)
+		}
+	}
+	o.Alerts = m.rules.judge(o, m.log)
+	o.Verdict = verdict(o)
+	m.latest.Store(o)
+	m.live.publish(o)
+}
+
+// register makes the queues known to Asynqmon. Redis may have lost them, and
+// workers that would say it again may be away too.
+func (m *Monitor) register(ctx context.Context) {
+	if err := m.store.Register(ctx); err != nil {
+		m.log.Debug().Err(err).Msg("queues not registered")
+	}
+}
+
+// Close ends the live streams and Asynqmon's connections. The broker stays
+// open. It may be called twice.
+func (m *Monitor) Close() error { return m.close() }
+
+// Handler returns the monitor's routes.
+func (m *Monitor) Handler() http.Handler { return m.routes() }

@@ -1,0 +1,126 @@
+package monitor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// The rules, in the order in which they are told.
+const (
+	ruleRedis    = "redis_away"
+	ruleNoWorker = "no_worker"
+	ruleQueue    = "queue_limit"
+	ruleUnserved = "kind_unserved"
+	ruleSilent   = "node_silent"
+	ruleMemory   = "node_memory"
+)
+
+var ruleOrder = []string{ruleRedis, ruleNoWorker, ruleQueue, ruleUnserved, ruleSilent, ruleMemory}
+
+const (
+	// queueWarn is the part of its limit from which a queue is reported.
+	queueWarn = 0.8
+	// slack is how far a figure must fall below the mark that raised it, as a
+	// part of the limit, so that one that sways around it is told once.
+	slack = 0.1
+	// patience is how long work may stand without a worker before that is told:
+	// a restart takes less.
+	patience = 5 * time.Second
+	// steady is how long a node must be heard again.
+	steady = 2 * broker.HeartbeatEvery
+)
+
+func (r *rules) redis(o *Overview) reading {
+	n := reading{rule: ruleRedis, bad: 1}
+	if !o.Redis.Up {
+		n.value, n.text = 1, "Redis is away: "+o.Redis.Error
+	}
+	return n
+}
+
+// readings asks every rule about everything it watches.
+func (r *rules) readings(o *Overview) []reading {
+	var all []reading
+	for _, q := range o.Queues {
+		all = append(all, queueReading(q))
+	}
+	for _, n := range o.Nodes {
+		all = append(all, r.memoryReading(n))
+	}
+	// Heartbeats could not be written while Redis was away.
+	if r.backAt.IsZero() || o.At.Sub(r.backAt) > broker.NodeSilent {
+		for _, n := range o.Nodes {
+			all = append(all, silentReading(n))
+		}
+	} else {
+		r.keep(ruleSilent)
+	}
+	return append(all, workReadings(o)...)
+}
+
+// keep holds a rule's memory although it is not asked in this round.
+func (r *rules) keep(rule string) {
+	for key, s := range r.states {
+		if key.rule == rule {
+			s.seen = r.round
+		}
+	}
+}
+
+func queueReading(q Queue) reading {
+	n := reading{
+		rule: ruleQueue, subject: q.Name, value: float64(q.Waiting) / float64(q.Limit), warn: queueWarn, bad: 1, slack: slack,
+		text: fmt.Sprintf("queue %s is filling: %d of %d tasks wait", q.Name, q.Waiting, q.Limit),
+	}
+	if q.Waiting >= int64(q.Limit) {
+		n.text = fmt.Sprintf("queue %s is full: %d of %d tasks wait, and producers are refused until it drains", q.Name, q.Waiting, q.Limit)
+	}
+	return n
+}
+
+func (r *rules) memoryReading(n Node) reading {
+	m := reading{rule: ruleMemory, subject: n.ID, warn: r.cfg.MemoryWarn, bad: 1, slack: slack}
+	if n.Up && n.MemoryLimit > 0 {
+		m.value = float64(n.RSS) / float64(n.MemoryLimit)
+		m.text = fmt.Sprintf("node %s uses %.0f %% of its memory limit (%s of %s)", n.ID, 100*m.value, size(n.RSS), size(n.MemoryLimit))
+	}
+	return m
+}
+
+func silentReading(n Node) reading {
+	s := reading{rule: ruleSilent, subject: n.ID, warn: 1, clear: steady}
+	if n.silent() {
+		s.value = 1
+		s.text = fmt.Sprintf("node %s has been silent for %s", n.ID, span(n.AgeSeconds))
+	}
+	return s
+}
+
+// workReadings tell of work that nobody takes.
+func workReadings(o *Overview) []reading {
+	pending := map[string]int64{}
+	all := int64(0)
+	for _, q := range o.Queues {
+		if !q.Paused {
+			pending[q.Kind] += q.Counts[tasks.Pending]
+			all += q.Counts[tasks.Pending]
+		}
+	}
+	none := reading{rule: ruleNoWorker, bad: 1, after: patience}
+	if o.Total.NodesUp == 0 && all > 0 {
+		none.value, none.text = 1, fmt.Sprintf("no worker is up, and %s: start one with `worker`", waits(all))
+	}
+	readings := []reading{none}
+	for _, k := range o.Kinds {
+		n := reading{rule: ruleUnserved, subject: k.Kind, bad: 1, after: patience}
+		if waiting := pending[k.Kind]; o.Total.NodesUp > 0 && k.Slots == 0 && waiting > 0 {
+			n.value = 1
+			n.text = fmt.Sprintf("no node takes %s, and %s: start one with `worker --slots %s=2`", k.Kind, waits(waiting), k.Kind)
+		}
+		readings = append(readings, n)
+	}
+	return readings
+}

@@ -1,0 +1,119 @@
+package monitor
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+const (
+	// maxNodes bounds the nodes that are shown, and so the label values.
+	maxNodes = 200
+	// maxName bounds a name that a node gives of itself, in characters.
+	maxName = 80
+	// readTimeout bounds one look, so that scrapes and samples stay quick while
+	// Redis is away.
+	readTimeout = 2 * time.Second
+)
+
+// yard is what one look at Redis gives.
+type yard struct {
+	at     time.Time
+	queues []results.Queue
+	nodes  []broker.Node
+	hidden int // nodes over maxNodes
+}
+
+// readYard looks once.
+func readYard(ctx context.Context, b *broker.Broker, s *results.Store, now func() time.Time) (yard, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	queues, err := s.Queues(ctx)
+	if err != nil {
+		return yard{}, err
+	}
+	nodes, err := b.Nodes(ctx)
+	if err != nil {
+		return yard{}, err
+	}
+	at := now()
+	y := yard{at: at, queues: queues, nodes: cleanNodes(nodes, at)}
+	if over := len(y.nodes) - maxNodes; over > 0 {
+		y.nodes, y.hidden = y.nodes[:maxNodes], over
+	}
+	return y, nil
+}
+
+// cleanNodes makes heartbeats safe to show: each name once, printable and of
+// bounded length, no impossible figures, only the yard's kinds. Living nodes
+// come first and then the longest living, so that a cut takes the same ones
+// each time.
+func cleanNodes(nodes []broker.Node, now time.Time) []broker.Node {
+	seen := make(map[string]bool, len(nodes))
+	clean := make([]broker.Node, 0, len(nodes))
+	for _, n := range nodes {
+		n.ID = cleanName(n.ID)
+		if n.ID == "" || seen[n.ID] {
+			continue
+		}
+		seen[n.ID] = true
+		n.Host, n.Version = cleanName(n.Host), cleanName(n.Version)
+		n.State, n.Isolation = cleanName(n.State), cleanName(n.Isolation)
+		n.RSS, n.HeapLive, n.MemoryLimit = max(0, n.RSS), max(0, n.HeapLive), max(0, n.MemoryLimit)
+		n.Goroutines, n.OpenFiles = max(0, n.Goroutines), max(0, n.OpenFiles)
+		if math.IsNaN(n.CPUPercent) || math.IsInf(n.CPUPercent, 0) {
+			n.CPUPercent = 0
+		}
+		n.CPUPercent = min(max(0, n.CPUPercent), 100_000)
+		n.Kinds = cleanKinds(n.Kinds)
+		clean = append(clean, n)
+	}
+	slices.SortFunc(clean, func(a, b broker.Node) int {
+		if up := a.Up(now); up != b.Up(now) {
+			if up {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(a.StartedAt.Compare(b.StartedAt), strings.Compare(a.ID, b.ID))
+	})
+	return clean
+}
+
+func cleanKinds(kinds map[string]broker.NodeKind) map[string]broker.NodeKind {
+	clean := make(map[string]broker.NodeKind, len(kinds))
+	for _, name := range tasks.KindNames() {
+		if k, ok := kinds[name]; ok {
+			k.Slots, k.Busy = max(0, k.Slots), max(0, k.Busy)
+			k.Completed, k.Failed = max(0, k.Completed), max(0, k.Failed)
+			clean[name] = k
+		}
+	}
+	return clean
+}
+
+// cleanName bounds a name and replaces what terminals and log readers could
+// take for a command.
+func cleanName(s string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > maxName {
+			b.WriteRune('…')
+			break
+		}
+		if !unicode.IsPrint(r) {
+			r = unicode.ReplacementChar
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
