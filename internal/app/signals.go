@@ -13,6 +13,9 @@ type SignalError struct{ Signal os.Signal }
 // Error names the signal.
 func (e *SignalError) Error() string { return e.Signal.String() }
 
+// Unwrap makes it a cancellation, so that it is told from a failure.
+func (e *SignalError) Unwrap() error { return context.Canceled }
+
 // Signals returns a context that ends with the first SIGINT or SIGTERM. The
 // second one calls exit at once with the shell's code for it: a process that
 // does not end must be stoppable. Stop gives the signals back.
