@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"syscall"
@@ -62,7 +63,7 @@ func Listen(ctx context.Context, address, flag string) (net.Listener, error) {
 func (a *App) Serve(name string, l net.Listener, h http.Handler, writeTimeout time.Duration) {
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: writeTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: stdlog.New(a.log.With().Str("part", name).Logger(), "", 0),
 	}
 	ended := make(chan struct{})
 	go func() {

@@ -311,3 +311,34 @@ func BenchmarkRun(b *testing.B) {
 		b.Fatal(s, err)
 	}
 }
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	now := time.Unix(0, 0)
+	p := NewProgress(&out, false, 5)
+	p.now = func() time.Time { return now }
+	p.start, p.told = now, now
+	p.Show(Summary{Lines: 1})
+	now = now.Add(11 * time.Second)
+	p.Show(Summary{Lines: 2, Failed: 1})
+	p.Show(Summary{Lines: 3, Failed: 1})
+	now = now.Add(time.Second)
+	p.Close(Summary{Lines: 5, Completed: 3, Failed: 1, Invalid: 1, Unfinished: 1})
+	want := "batch: 2 of 5 lines, 1 failed\nbatch: 5 lines, 3 completed, 1 failed (1 not valid), 1 not done in 12s\n"
+	if got := out.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	bar := NewProgress(&out, true, 5)
+	bar.Show(Summary{Lines: 1})
+	bar.Close(Summary{Lines: 5})
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{"": 0, "\n": 0, "a": 1, "a\n": 1, "a\n \nb": 2, strings.Repeat("x", 70_000) + "\ny\n": 2, "\r\na\r\n": 1} {
+		if got, err := Count(strings.NewReader(text)); got != want || err != nil {
+			t.Errorf("%.10q: got %d, %v; want %d", text, got, err, want)
+		}
+	}
+}
