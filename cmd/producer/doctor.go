@@ -190,7 +190,7 @@ func judgeQueues(f facts) finding {
 		return finding{"queues", warn, detail, "paused: " + strings.Join(f.Paused, ", ")}
 	case len(f.Full) > 0:
 		return finding{"queues", warn, detail, "near their limit: " + strings.Join(f.Full, ", ")}
-	case f.QueuesKnown == 0:
+	case f.QueuesKnown == 0 && f.Waiting == 0:
 		return finding{"queues", ok, "none yet: no worker has run here", ""}
 	}
 	return finding{"queues", ok, detail, ""}
@@ -227,7 +227,7 @@ func promise(f facts) []string {
 		lines = append(lines, "A fail-over may lose writes that the replicas had not received yet; replication is asynchronous, and min-replicas-to-write bounds it.")
 	case f.Replicas > 0:
 		lines = append(lines, "A fail-over may lose writes that the replica had not received yet: replication is asynchronous.")
-	default:
+	case f.AOF || f.Save != "":
 		lines = append(lines, "Without a replica the tasks are as safe as this one disk.")
 	}
 	return append(lines, "As long as Redis keeps its data, no acknowledged task is lost, and each has one result.")

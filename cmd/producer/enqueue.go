@@ -76,7 +76,7 @@ func submit(c *cli.Context, r tasks.Request, wait bool, then func(*session, task
 		if !wait {
 			return s.show(t, func(t tasks.Task) string { return t.ID + "\n" })
 		}
-		return s.await(ctx, t.ID, limit, then)
+		return s.await(ctx, t, limit, then)
 	})
 }
 

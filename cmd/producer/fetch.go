@@ -83,7 +83,7 @@ func (s *session) fetchAll(ctx context.Context, requests []tasks.Request, limit 
 	for _, a := range answers {
 		t, err := a.Task, a.Err
 		if err == nil {
-			t, err = s.wait(ctx, a.Task.ID, time.Until(deadline))
+			t, err = s.wait(ctx, a.Task, time.Until(deadline))
 		}
 		if err != nil {
 			errs = append(errs, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -92,10 +93,10 @@ func verdict(t tasks.Task) error {
 
 // await waits for a task and shows it. If the wait ends first, the error says
 // that the task goes on. Then may say what is printed of a completed task.
-func (s *session) await(ctx context.Context, id string, limit time.Duration, then func(*session, tasks.Task) (string, error)) error {
-	t, err := s.wait(ctx, id, limit)
+func (s *session) await(ctx context.Context, t tasks.Task, limit time.Duration, then func(*session, tasks.Task) (string, error)) error {
+	t, err := s.wait(ctx, t, limit)
 	if err != nil {
-		if s.json && t.ID != "" {
+		if s.json {
 			err = errors.Join(s.encode(t), err)
 		}
 		return err
@@ -109,19 +110,20 @@ func (s *session) await(ctx context.Context, id string, limit time.Duration, the
 	return errors.Join(s.show(t, func(tasks.Task) string { return text }), verdict(t))
 }
 
-func (s *session) wait(ctx context.Context, id string, limit time.Duration) (tasks.Task, error) {
+// wait returns the task once it is final. If the wait ends first, the task comes
+// back as it was last seen, and the error says that it goes on.
+func (s *session) wait(ctx context.Context, seen tasks.Task, limit time.Duration) (tasks.Task, error) {
 	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	t, err := s.client.Wait(timed, id)
+	t, err := s.client.Wait(timed, seen.ID)
+	if t.ID == "" {
+		t = seen
+	}
 	switch {
 	case err == nil || timed.Err() == nil:
 		return t, err
 	case ctx.Err() != nil:
-		return t, &config.NoAnswerError{Message: "stopped waiting; the task goes on: producer result " + id}
+		return t, &config.NoAnswerError{Message: "stopped waiting; the task goes on: producer result " + t.ID}
 	}
-	state := "not done"
-	if t.State != "" {
-		state = "still " + string(t.State)
-	}
-	return t, &config.NoAnswerError{Message: "the task is " + state + " after " + limit.String() + " and goes on: producer result " + id}
+	return t, &config.NoAnswerError{Message: fmt.Sprintf("the task is still %s after %s and goes on: producer result %s", t.State, limit, t.ID)}
 }

@@ -32,7 +32,7 @@ func resultCommand() *cli.Command {
 			case err != nil:
 				return err
 			case c.Bool("wait"):
-				return s.await(ctx, t.ID, limit, nil)
+				return s.await(ctx, t, limit, nil)
 			case !t.State.Final():
 				err = &config.NoAnswerError{Message: fmt.Sprintf("the task is still %s; --wait waits for it", t.State)}
 			}
@@ -67,7 +67,7 @@ func cancelTask(ctx context.Context, s *session, t tasks.Task, c *cli.Context) e
 		return err
 	}
 	if !t.State.Final() && c.Bool("wait") {
-		if t, err = s.wait(ctx, t.ID, limit); err != nil {
+		if t, err = s.wait(ctx, t, limit); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,7 @@ func setting(category string, variables []string) []string {
 func RedisFlags() []cli.Flag {
 	d := broker.DefaultConfig()
 	return []cli.Flag{
-		&cli.StringFlag{Name: "redis-url", Category: redisCategory, Usage: "`ADDRESS` as redis://[user:password@]host:port/db, rediss://…, unix:///path, redis-sentinel://host,host/master; several hosts are a cluster. Passwords belong into the variable: everyone on the machine sees flags"},
+		&cli.StringFlag{Name: "redis-url", Category: redisCategory, Usage: "`ADDRESS` as redis://, rediss://, unix:// or redis-sentinel://; several hosts are a cluster. The variable keeps a password out of the process list"},
 		&cli.IntFlag{Name: "redis-min-idle", Category: redisCategory, Value: d.MinIdle, Usage: "connections that stay open"},
 		&cli.IntFlag{Name: "redis-max-open", Category: redisCategory, Value: d.MaxOpen, Usage: "connections at most"},
 		&cli.DurationFlag{Name: "redis-acquire-timeout", Category: redisCategory, Value: d.AcquireTimeout, Usage: "longest wait for a connection"},

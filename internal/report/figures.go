@@ -28,6 +28,8 @@ func Span(d time.Duration) string {
 	switch {
 	case d < 0:
 		return "0 ms"
+	case d < time.Millisecond:
+		return fmt.Sprintf("%d µs", d.Microseconds())
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
 	case d < time.Second:

@@ -142,7 +142,11 @@ func (s Style) Result(t tasks.Task) string {
 // Failure says why a task has no result.
 func (s Style) Failure(t tasks.Task) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %s\n", s.paint(red, t.Kind+" "+string(t.State)), s.paint(bold, string(t.Error.Reason)), line(t.Error.Message))
+	reason := ""
+	if t.State != tasks.Canceled {
+		reason = ", " + s.paint(bold, string(t.Error.Reason))
+	}
+	fmt.Fprintf(&b, "%s%s: %s\n", s.paint(red, t.Kind+" "+string(t.State)), reason, line(t.Error.Message))
 	for _, f := range t.Error.Fields {
 		fmt.Fprintf(&b, "  %s: %s\n", s.paint(yellow, line(f.Path)), line(f.Message))
 	}
