@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// facts are what doctor judges.
+type facts struct {
+	Version, Policy    string
+	ConfigKnown        bool // CONFIG GET is allowed here
+	AOF                bool
+	Fsync, Save        string
+	AOFError, RDBError bool
+	Role               string
+	Replicas           int
+	MinReplicas        int
+	Used, MaxMemory    int64
+	PingP50, PingMax   time.Duration
+	Skew               time.Duration
+	QueuesKnown        int
+	QueuesAll          int
+	Waiting, Dead      int64
+	Paused, Full       []string
+	NodesUp, NodesDown int
+	Busy, Slots        int
+	Unserved           []string // kinds
+}
+
+// pings is how many round trips are measured.
+const pings = 20
+
+// examine gathers the facts.
+func examine(ctx context.Context, b *broker.Broker, c *client.Client, now func() time.Time) (facts, error) {
+	var f facts
+	for _, part := range []func(context.Context, *broker.Broker, *facts) error{examineServer, examineSettings, examineLatency} {
+		if err := part(ctx, b, &f); err != nil {
+			return f, err
+		}
+	}
+	if err := examineClock(ctx, b, &f, now); err != nil {
+		return f, err
+	}
+	if err := examineQueues(ctx, b, c, &f); err != nil {
+		return f, err
+	}
+	return f, examineNodes(ctx, b, &f, now())
+}
+
+func examineServer(ctx context.Context, b *broker.Broker, f *facts) error {
+	ctx, cancel := b.CallContext(ctx)
+	defer cancel()
+	text, err := b.Client().Info(ctx).Result()
+	if err != nil {
+		return fmt.Errorf("read INFO: %w", b.Explain(err))
+	}
+	info := readInfo(text)
+	number := func(name string) int64 { n, _ := strconv.ParseInt(info[name], 10, 64); return n }
+	f.Version, f.Policy, f.Role = info["redis_version"], info["maxmemory_policy"], info["role"]
+	f.AOF = info["aof_enabled"] == "1"
+	f.AOFError = info["aof_last_write_status"] == "err" || info["aof_last_bgrewrite_status"] == "err"
+	f.RDBError = info["rdb_last_bgsave_status"] == "err"
+	f.Replicas = int(number("connected_slaves"))
+	f.Used, f.MaxMemory = number("used_memory"), number("maxmemory")
+	return nil
+}
+
+func readInfo(text string) map[string]string {
+	info := map[string]string{}
+	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
+			info[name] = strings.TrimSpace(value)
+		}
+	}
+	return info
+}
+
+// examineSettings reads what INFO does not tell. Managed servers often forbid
+// it; that is no failure.
+func examineSettings(ctx context.Context, b *broker.Broker, f *facts) error {
+	ctx, cancel := b.CallContext(ctx)
+	defer cancel()
+	get := func(name string) (string, error) {
+		values, err := b.Client().ConfigGet(ctx, name).Result()
+		return values[name], err
+	}
+	fsync, err := get("appendfsync")
+	if err != nil {
+		var away *broker.UnavailableError
+		if err = b.Explain(err); errors.As(err, &away) && !redis.HasErrorPrefix(away.Err, "NOPERM") {
+			return fmt.Errorf("read settings: %w", err)
+		}
+		return nil
+	}
+	f.ConfigKnown, f.Fsync = true, fsync
+	// The first one was allowed, so these are; older servers lack the last.
+	f.Save, _ = get("save")
+	least, _ := get("min-replicas-to-write")
+	f.MinReplicas, _ = strconv.Atoi(least)
+	return nil
+}
+
+func examineLatency(ctx context.Context, b *broker.Broker, f *facts) error {
+	spans := make([]time.Duration, pings)
+	for i := range spans {
+		start := time.Now()
+		if err := b.Ping(ctx); err != nil {
+			return err
+		}
+		spans[i] = time.Since(start)
+	}
+	slices.Sort(spans)
+	f.PingP50, f.PingMax = spans[pings/2], spans[pings-1]
+	return nil
+}
+
+// examineClock compares Redis's clock with ours in the middle of the question.
+func examineClock(ctx context.Context, b *broker.Broker, f *facts, now func() time.Time) error {
+	ctx, cancel := b.CallContext(ctx)
+	defer cancel()
+	before := now()
+	theirs, err := b.Client().Time(ctx).Result()
+	if err != nil {
+		return fmt.Errorf("read the clock: %w", b.Explain(err))
+	}
+	after := now()
+	f.Skew = theirs.Sub(before.Add(after.Sub(before) / 2))
+	return nil
+}
+
+func examineQueues(ctx context.Context, b *broker.Broker, c *client.Client, f *facts) error {
+	queues, err := c.Queues(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := b.CallContext(ctx)
+	defer cancel()
+	known, err := b.Client().SMembers(ctx, broker.QueuesKey).Result()
+	if err != nil {
+		return fmt.Errorf("read queues: %w", b.Explain(err))
+	}
+	f.QueuesAll = len(queues)
+	for _, q := range queues {
+		if slices.Contains(known, q.Name) {
+			f.QueuesKnown++
+		}
+		if q.Paused {
+			f.Paused = append(f.Paused, q.Name)
+		}
+		if q.Waiting()*10 >= int64(c.Limit(q.Name))*9 {
+			f.Full = append(f.Full, q.Name)
+		}
+		f.Waiting += q.Waiting()
+		f.Dead += q.Counts[tasks.Archived]
+	}
+	return nil
+}
+
+func examineNodes(ctx context.Context, b *broker.Broker, f *facts, now time.Time) error {
+	nodes, err := b.Nodes(ctx)
+	if err != nil {
+		return fmt.Errorf("read nodes: %w", err)
+	}
+	served := map[string]bool{}
+	for _, n := range nodes {
+		if !n.Up(now) {
+			f.NodesDown++
+			continue
+		}
+		f.NodesUp++
+		busy, slots := n.Busy()
+		f.Busy, f.Slots = f.Busy+busy, f.Slots+slots
+		for kind, k := range n.Kinds {
+			served[kind] = served[kind] || k.Slots > 0
+		}
+	}
+	for _, kind := range tasks.KindNames() {
+		if !served[kind] {
+			f.Unserved = append(f.Unserved, kind)
+		}
+	}
+	return nil
+}

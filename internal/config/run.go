@@ -1,0 +1,84 @@
+package config
+
+import (
+	"context"
+	"io"
+	"runtime/debug"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Streams are where a program reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Version is the program's version: its tag, or the commit it was built from.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "devel-" + s.Value[:12]
+		}
+	}
+	return "devel"
+}
+
+// Run runs a command line and returns the program's exit code. Args is without
+// the program's name. Flags may stand before and behind the arguments.
+func Run(ctx context.Context, program *cli.App, args []string, s Streams) int {
+	prepare(program, s)
+	err := program.RunContext(ctx, append([]string{program.Name}, arrange(program, args)...))
+	if err != nil {
+		// Nowhere is left to report that stderr is gone.
+		_, _ = io.WriteString(s.Err, Explain(program.Name, err))
+	}
+	return ExitCode(err)
+}
+
+// prepare makes the library behave as our programs do: nothing but results on
+// stdout, errors returned rather than printed, and no word of an argument taken
+// for a flag's list or a help command.
+func prepare(program *cli.App, s Streams) {
+	program.Version = Version()
+	program.Reader, program.Writer, program.ErrWriter = s.In, s.Out, s.Err
+	program.HideHelpCommand = true
+	program.DisableSliceFlagSeparator = true
+	program.ExitErrHandler = func(*cli.Context, error) {}
+	program.OnUsageError = usageError
+	withVariables(program.Flags)
+	if program.Action == nil {
+		program.Action = unknownCommand
+	}
+	for _, c := range program.Commands {
+		c.HideHelpCommand = true
+		c.OnUsageError = usageError
+		withVariables(c.Flags)
+	}
+}
+
+func usageError(_ *cli.Context, err error, _ bool) error { return wrong(err) }
+
+// unknownCommand is what a program without an action of its own does.
+func unknownCommand(c *cli.Context) error {
+	if !c.Args().Present() {
+		if err := cli.ShowAppHelp(c); err != nil {
+			return err
+		}
+		return Usage("which command?")
+	}
+	name := c.Args().First()
+	visible := slices.DeleteFunc(slices.Clone(c.App.Commands), func(k *cli.Command) bool { return k.Hidden })
+	if near := cli.SuggestCommand(visible, name); near != "" {
+		return Usage("there is no command %q. %s", name, near)
+	}
+	return Usage("there is no command %q; see %s --help", name, c.App.Name)
+}
