@@ -47,7 +47,7 @@ func TestWorker_LostAcknowledgementRunsOnce(t *testing.T) {
 	var runs atomic.Int32
 	b := brokertest.Start(t)
 	b.Client().AddHook(&faulty)
-	y := startOn(t, b, 1, search(func(context.Context, string) (string, error) {
+	y := startOn(t, b, 1, searching(func(context.Context, string) (string, error) {
 		runs.Add(1)
 		faulty.on.Store(true) // from here on the acknowledgement is lost
 		return "done", nil
@@ -77,7 +77,7 @@ func TestWorker_LateAttemptIsRefused(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)
 	hold, running := make(chan struct{}), make(chan struct{}, 1)
-	slow := startOn(t, b, 1, search(func(context.Context, string) (string, error) {
+	slow := startOn(t, b, 1, searching(func(context.Context, string) (string, error) {
 		running <- struct{}{}
 		<-hold
 		return "late", nil
@@ -98,7 +98,7 @@ func TestWorker_LateAttemptIsRefused(t *testing.T) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		t.Fatal(err)
 	}
-	second := startOn(t, b, 1, search(func(context.Context, string) (string, error) { return "first", nil }))
+	second := startOn(t, b, 1, searching(func(context.Context, string) (string, error) { return "first", nil }))
 	got, err := second.client.Wait(ctx, task.ID)
 	if err != nil || got.State != tasks.Completed {
 		t.Fatalf("got %+v, %v", got, err)
@@ -119,7 +119,7 @@ func TestWorker_LateAttemptIsRefused(t *testing.T) {
 func TestWorker_DeadLettersCanBeReplayed(t *testing.T) {
 	t.Parallel()
 	var healthy atomic.Bool
-	y := start(t, 1, search(func(context.Context, string) (string, error) {
+	y := start(t, 1, searching(func(context.Context, string) (string, error) {
 		if healthy.Load() {
 			return "ok", nil
 		}

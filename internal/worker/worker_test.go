@@ -26,8 +26,8 @@ type yard struct {
 	stop   func() // drains the worker and waits
 }
 
-// search makes jobs of one kind from a function of its query.
-func search(do func(ctx context.Context, query string) (string, error)) Jobs {
+// searching makes jobs of one kind from a function of its query.
+func searching(do func(ctx context.Context, query string) (string, error)) Jobs {
 	jobs := Jobs{}
 	Register(jobs, tasks.Search, func(ctx context.Context, p tasks.SearchPayload) (tasks.SearchResult, error) {
 		answer, err := do(ctx, p.Query)
@@ -89,7 +89,7 @@ func patience(t *testing.T) context.Context {
 
 func TestWorker_CompletesWithTheResult(t *testing.T) {
 	t.Parallel()
-	y := start(t, 2, search(func(_ context.Context, q string) (string, error) { return "found " + q, nil }))
+	y := start(t, 2, searching(func(_ context.Context, q string) (string, error) { return "found " + q, nil }))
 	got, err := client.Do(patience(t), y.client, tasks.Search, tasks.SearchPayload{Query: "camera"})
 	if err != nil || got.DidYouMean != "found camera" {
 		t.Fatalf("got %+v, %v", got, err)
@@ -98,7 +98,7 @@ func TestWorker_CompletesWithTheResult(t *testing.T) {
 
 func TestWorker_TaskShowsItsLife(t *testing.T) {
 	t.Parallel()
-	y := start(t, 1, search(func(context.Context, string) (string, error) { return "", nil }))
+	y := start(t, 1, searching(func(context.Context, string) (string, error) { return "", nil }))
 	task, err := y.client.Do(patience(t), request("x", tasks.WithID("my-id")))
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestWorker_Verdicts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			y := start(t, 1, search(tt.do))
+			y := start(t, 1, searching(tt.do))
 			task, err := y.client.Do(patience(t), request("x", tasks.WithTimeout(tt.timeout), tasks.WithMaxRetry(tt.retries)))
 			if err != nil {
 				t.Fatal(err)
@@ -159,7 +159,7 @@ func TestWorker_StuckJobHoldsItsSlot(t *testing.T) {
 	t.Parallel()
 	var now, most atomic.Int32
 	free := make(chan struct{})
-	y := start(t, 1, search(func(_ context.Context, q string) (string, error) {
+	y := start(t, 1, searching(func(_ context.Context, q string) (string, error) {
 		n := now.Add(1)
 		defer now.Add(-1)
 		most.Store(max(most.Load(), n))
@@ -194,7 +194,7 @@ func TestWorker_StuckJobHoldsItsSlot(t *testing.T) {
 func TestWorker_Cancel(t *testing.T) {
 	t.Parallel()
 	running := make(chan struct{}, 1)
-	y := start(t, 1, search(func(ctx context.Context, _ string) (string, error) {
+	y := start(t, 1, searching(func(ctx context.Context, _ string) (string, error) {
 		running <- struct{}{}
 		<-ctx.Done()
 		return "", ctx.Err()
@@ -233,7 +233,7 @@ func TestWorker_Cancel(t *testing.T) {
 func TestWorker_DrainHandsBackUncounted(t *testing.T) {
 	t.Parallel()
 	running := make(chan struct{}, 1)
-	y := start(t, 1, search(func(ctx context.Context, _ string) (string, error) {
+	y := start(t, 1, searching(func(ctx context.Context, _ string) (string, error) {
 		running <- struct{}{}
 		<-ctx.Done()
 		return "", ctx.Err()
@@ -249,7 +249,7 @@ func TestWorker_DrainHandsBackUncounted(t *testing.T) {
 	if err != nil || got.State != tasks.Pending || got.Attempts != 0 {
 		t.Fatalf("got %+v, %v, want it pending and no attempt spent", got, err)
 	}
-	other := startOn(t, y.broker, 1, search(func(context.Context, string) (string, error) { return "ok", nil }))
+	other := startOn(t, y.broker, 1, searching(func(context.Context, string) (string, error) { return "ok", nil }))
 	if got, err = other.client.Wait(ctx, task.ID); err != nil || got.State != tasks.Completed || got.Attempts != 1 {
 		t.Errorf("got %+v, %v, want it completed by the other worker", got, err)
 	}
@@ -257,7 +257,7 @@ func TestWorker_DrainHandsBackUncounted(t *testing.T) {
 
 func TestWorker_ScheduledNeverStartsEarly(t *testing.T) {
 	t.Parallel()
-	y := start(t, 1, search(func(context.Context, string) (string, error) { return "", nil }))
+	y := start(t, 1, searching(func(context.Context, string) (string, error) { return "", nil }))
 	due := time.Now().Add(1300 * time.Millisecond)
 	task, err := y.client.Do(patience(t), request("x", tasks.WithStart(due)))
 	if err != nil {
@@ -271,7 +271,7 @@ func TestWorker_ScheduledNeverStartsEarly(t *testing.T) {
 
 func TestWorker_Heartbeat(t *testing.T) {
 	t.Parallel()
-	y := start(t, 3, search(func(context.Context, string) (string, error) { return "", nil }))
+	y := start(t, 3, searching(func(context.Context, string) (string, error) { return "", nil }))
 	if _, err := y.client.Do(patience(t), request("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	br := brokertest.Start(b)
 	cfg := DefaultConfig()
 	cfg.Slots = map[string]int{"search": 4}
-	w, err := New(cfg, br, search(func(context.Context, string) (string, error) { return "", nil }), zerolog.Nop(), prometheus.NewRegistry())
+	w, err := New(cfg, br, searching(func(context.Context, string) (string, error) { return "", nil }), zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)
 	}
