@@ -11,17 +11,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/dlclark/regexp2"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/jobyard/jobyard/internal/jobs/configgen/tree"
 )
-
-// matchTimeout bounds one match of a schema's regular expression, which may
-// backtrack.
-const matchTimeout = 100 * time.Millisecond
 
 // Schema is a compiled JSON Schema.
 type Schema struct {
@@ -79,25 +73,3 @@ type offline struct{}
 func (offline) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%s is another document, and none is fetched", url)
 }
-
-// ecma is a regular expression as JSON Schema means it.
-type ecma struct{ re *regexp2.Regexp }
-
-func compileRegexp(pattern string) (jsonschema.Regexp, error) {
-	re, err := regexp2.Compile(pattern, regexp2.ECMAScript|regexp2.Unicode)
-	if err != nil {
-		return nil, err
-	}
-	re.MatchTimeout = matchTimeout
-	return ecma{re}, nil
-}
-
-// MatchString implements jsonschema.Regexp. A match that takes too long is no
-// match: the value is refused.
-func (e ecma) MatchString(s string) bool {
-	ok, err := e.re.MatchString(s)
-	return err == nil && ok
-}
-
-// String returns the pattern.
-func (e ecma) String() string { return e.re.String() }

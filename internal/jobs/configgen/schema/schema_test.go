@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dlclark/regexp2"
+
 	"github.com/jobyard/jobyard/internal/jobs/configgen/tree"
 )
 
@@ -94,11 +96,38 @@ func TestCompile_fetches_nothing(t *testing.T) {
 
 func TestSchema_Check_bounds_a_match(t *testing.T) {
 	t.Parallel()
-	s := compile(t, `{"pattern":"^(a+)+$"}`)
-	ctx := time.AfterFunc(30*time.Second, func() { panic("the match does not end") })
-	defer ctx.Stop()
+	s := compile(t, `{"pattern":"^(?!b)(a+)+$"}`)
+	timer := time.AfterFunc(60*time.Second, func() { panic("the match does not end") })
+	defer timer.Stop()
 	if faults := s.Check(strings.Repeat("a", 60) + "!"); len(faults) != 1 {
 		t.Errorf("got %v", faults)
+	}
+}
+
+// Both engines give the same answer wherever Go's is taken.
+func TestCompileRegexp_engines_agree(t *testing.T) {
+	t.Parallel()
+	for _, pattern := range []string{
+		`^[a-z]+$`, `^[^\x00-\x1f\x7f]*$`, `^(?:a|b){1,3}$`, `^\d+$|^\w$`, `a`, `^[A-Za-z_][A-Za-z0-9_]{0,199}$`, `^$`, `[\-.]`, `^\$`,
+	} {
+		if !linear(pattern) {
+			t.Errorf("%s is not taken for linear", pattern)
+		}
+		own, err := compileRegexp(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := ecma{regexp2.MustCompile(pattern, regexp2.ECMAScript|regexp2.Unicode)}
+		for _, s := range []string{"", "a", "ab", "ab\n", "\n", "é", "1", "١", "_", "-", ".", "$", "a\u2028", "\x00", "\u00a0", "abba"} {
+			if got, want := own.MatchString(s), other.MatchString(s); got != want {
+				t.Errorf("%s on %q: got %t, want %t", pattern, s, got, want)
+			}
+		}
+	}
+	for _, pattern := range []string{`^(?!a)`, `a.b`, `\s`, `\bx`, `(a)\1`, `\u0041`} {
+		if linear(pattern) {
+			t.Errorf("%s is taken for linear", pattern)
+		}
 	}
 }
 

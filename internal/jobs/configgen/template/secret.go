@@ -61,12 +61,12 @@ func secretKey(key string) bool {
 // nameWords splits snake_case, kebab-case and camelCase into lower-case words.
 func nameWords(key string) []string {
 	return strings.FieldsFunc(strings.ToLower(camel.ReplaceAllString(key, "${1}_${2}")), func(r rune) bool {
-		return r != '\'' && !(r >= 'a' && r <= 'z') && !(r >= '0' && r <= '9')
+		return !(r >= 'a' && r <= 'z') && !(r >= '0' && r <= '9')
 	})
 }
 
 // Vault gathers the secrets that were taken out of a draft and gives each the
-// name of an environment variable. It forgets the values.
+// name of an environment variable. No file is given the values.
 type Vault struct {
 	names map[string]string // variable to the value it stands for, while drafting
 	order []string
