@@ -182,7 +182,7 @@ func TestClient_SendsCredentialsOnlyWhereTheyBelong(t *testing.T) {
 	defer s.Close()
 	host := strings.TrimPrefix(s.URL, "http:")
 	c := New(Settings{Scopes: map[string]string{"@corp": s.URL + "/npm/"}, Credentials: []Credential{
-		{host+"/", "Bearer short"}, {host+"/npm/", "Bearer long"}, {host+"/np", "Bearer wrong"}, {"//else.test/", "Bearer wrong"}}}, upstream.New(upstream.DefaultLimits(), nil))
+		{host + "/", "Bearer short"}, {host + "/npm/", "Bearer long"}, {host + "/np", "Bearer wrong"}, {"//else.test/", "Bearer wrong"}}}, upstream.New(upstream.DefaultLimits(), nil))
 	if _, err := c.Packument(t.Context(), &upstream.Trace{}, "@corp/x"); err != nil {
 		t.Fatal(err)
 	}
