@@ -17,6 +17,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/datatest"
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/npm"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -122,7 +123,9 @@ func TestHandle_HashesEqualGoSum(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := dataJob(t, nil)
+	var flip atomic.Bool
+	flip.Store(true)
+	j, flipped := dataJob(t, nil), dataJob(t, &flip)
 	for line := range strings.Lines(string(raw)) {
 		f := strings.Fields(line)
 		if len(f) != 3 || strings.HasSuffix(f[1], "/go.mod") {
@@ -136,8 +139,11 @@ func TestHandle_HashesEqualGoSum(t *testing.T) {
 		if r.Dist.Integrity != f[2] || r.Dist.Verified || r.Dist.VerifiedBy != "" {
 			t.Errorf("%s@%s: got %+v, want %s, not verified since no database is set", f[0], f[1], r.Dist, f[2])
 		}
-		if len(r.API) == 0 || r.License == "" || r.Readme == "" || r.PublishedAt.IsZero() || r.Repository == "" || !slices.Contains(r.Versions, f[1]) {
+		if len(r.API) == 0 || r.License == "" || r.Readme == "" || r.PublishedAt.IsZero() || !slices.Contains(r.Versions, f[1]) {
 			t.Errorf("%s@%s: got %d names, license %q, %d bytes of readme, %s, %q, versions %v", f[0], f[1], len(r.API), r.License, len(r.Readme), r.PublishedAt, r.Repository, r.Versions)
+		}
+		if broken, err := handle(t, flipped, "go", f[0], f[1]); err == nil && broken.Dist.Integrity == f[2] {
+			t.Errorf("%s@%s: one flipped byte changed nothing", f[0], f[1])
 		}
 		if !slices.IsSortedFunc(r.Versions, func(a, b string) int { return semver.Compare(b, a) }) {
 			t.Errorf("%s: versions are not newest first: %v", f[0], r.Versions)
@@ -183,6 +189,7 @@ func TestHandle_StatusEqualsGoList(t *testing.T) {
 
 func TestHandle_ResolvesModuleQueries(t *testing.T) {
 	t.Parallel()
+	datatest.Path(t, "sdk", "gomod", "github.com", "gorilla", "mux")
 	j := dataJob(t, nil)
 	for _, c := range [][3]string{
 		{"github.com/gorilla/mux", "", "v1.8.1"}, {"github.com/gorilla/mux", "latest", "v1.8.1"}, {"github.com/gorilla/mux", "v1", "v1.8.1"},
@@ -204,9 +211,9 @@ func TestHandle_ResolvesModuleQueries(t *testing.T) {
 	wantReason(t, err, tasks.ReasonNotFound, fault.Permanent, "no module")
 }
 
-// TestHandle_DescribesPackages checks SRI and the API on all tarballs.
 func TestHandle_DescribesPackages(t *testing.T) {
 	t.Parallel()
+	datatest.Path(t, "sdk", "npm", "tarballs", "nanoid-5.1.16.tgz")
 	j := dataJob(t, nil)
 	for name, c := range map[string]struct{ version, resolved, license, engine string }{
 		"nanoid":       {"5.1.16", "5.1.16", "MIT", "^18 || >=20"},
@@ -247,6 +254,7 @@ func TestHandle_DescribesPackages(t *testing.T) {
 
 func TestHandle_TellsDeprecationOnlyIfTheRegistryDoes(t *testing.T) {
 	t.Parallel()
+	datatest.Path(t, "sdk", "npm", "packuments", "example-pkg.synthetic.json")
 	j := dataJob(t, nil)
 	for version, want := range map[string]string{"1.0.0": "use example-pkg@2", "2.0.0": "", "latest": ""} {
 		r, err := handle(t, j, "npm", "example-pkg", version, "dependencies")
@@ -260,20 +268,54 @@ func TestHandle_TellsDeprecationOnlyIfTheRegistryDoes(t *testing.T) {
 	}
 }
 
-// TestHandle_OneFlippedByteIsAnIntegrityFault flips one byte of each tarball;
-// for modules, whose hashes nothing vouches for here, the hash must differ.
-func TestHandle_OneFlippedByteIsAnIntegrityFault(t *testing.T) {
-	t.Parallel()
-	var flip atomic.Bool
-	flip.Store(true)
-	j := dataJob(t, &flip)
-	for _, nv := range [][2]string{{"nanoid", "5.1.16"}, {"ms", "2.1.3"}, {"expo-haptics", "57.0.3"}} {
-		r, err := handle(t, j, "npm", nv[0], nv[1])
-		wantReason(t, err, tasks.ReasonIntegrity, fault.Permanent, "sha512")
-		if r.Readme != "" || len(r.API) > 0 || r.Dist.Verified {
-			t.Errorf("%s: a broken archive was handed out", nv[0])
+// packed lists name and version of every tarball of the data.
+func packed(t *testing.T) [][2]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(datatest.Path(t, "sdk", "npm", "packuments"), "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out [][2]string
+	for _, file := range files {
+		f, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := npm.Decode(f)
+		_ = f.Close()
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for v := range p.Versions {
+			ball := filepath.Join(datatest.Path(t, "sdk", "npm", "tarballs"), path.Base(p.Name)+"-"+v+".tgz")
+			if _, err := os.Stat(ball); err == nil {
+				out = append(out, [2]string{p.Name, v})
+			}
 		}
 	}
+	return out
+}
+
+// TestHandle_VerifiesEveryTarball checks the integrity of all tarballs, and
+// that one flipped byte of any is a fault.
+func TestHandle_VerifiesEveryTarball(t *testing.T) {
+	t.Parallel()
+	var flip atomic.Bool
+	good, bad := dataJob(t, nil), dataJob(t, &flip)
+	flip.Store(true)
+	all := packed(t)
+	for _, nv := range all {
+		r, err := handle(t, good, "npm", nv[0], nv[1])
+		if err != nil || !r.Dist.Verified || r.Dist.VerifiedBy != "sri" {
+			t.Errorf("%v: got %+v, %v, want it verified", nv, r.Dist, err)
+		}
+		r, err = handle(t, bad, "npm", nv[0], nv[1])
+		wantReason(t, err, tasks.ReasonIntegrity, fault.Permanent, "sha512")
+		if r.Readme != "" || len(r.API) > 0 || r.Dist.Verified {
+			t.Errorf("%v: a broken archive was handed out", nv)
+		}
+	}
+	t.Logf("%d tarballs", len(all))
 }
 
 func BenchmarkExtractModule(b *testing.B) {

@@ -129,7 +129,7 @@ type counted struct {
 func (c counted) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
 	if over := c.r.add(int64(n)); over != nil {
-		return n, over
+		return 0, over // no bytes with it: io.ReadFull would take them and drop the error
 	}
 	return n, err
 }

@@ -19,7 +19,7 @@ const (
 	maxSteps = 40
 	// maxWork bounds the look-ups of a whole scan; a package of 5,000 names
 	// needs about 20,000.
-	maxWork = 1_000_000
+	maxWork = 200_000
 	// maxSignature and maxDoc bound the texts of one name, in bytes.
 	maxSignature = 2000
 	maxDoc       = 4000

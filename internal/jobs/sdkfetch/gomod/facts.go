@@ -15,10 +15,8 @@ import (
 
 // Facts are what a go.mod says.
 type Facts struct {
-	// Requires maps the modules that are needed directly to their versions,
-	// Indirect those that are needed by them.
+	// Requires maps the modules that are needed directly to their versions.
 	Requires map[string]string
-	Indirect map[string]string
 	// Go is the language version, empty if the file does not say.
 	Go string
 	// Deprecated is the author's notice; it counts in the latest version's file.
@@ -38,7 +36,7 @@ func ParseMod(data []byte) (Facts, error) {
 	if err != nil {
 		return Facts{}, fault.PermanentError(tasks.ReasonRejected, "the module's go.mod cannot be read").Because(fmt.Errorf("parse go.mod: %w", err))
 	}
-	out := Facts{Requires: map[string]string{}, Indirect: map[string]string{}}
+	out := Facts{Requires: map[string]string{}}
 	if f.Go != nil {
 		out.Go = f.Go.Version
 	}
@@ -46,11 +44,9 @@ func ParseMod(data []byte) (Facts, error) {
 		out.Deprecated = f.Module.Deprecated
 	}
 	for _, r := range f.Require {
-		into := out.Requires
-		if r.Indirect {
-			into = out.Indirect
+		if !r.Indirect {
+			out.Requires[r.Mod.Path] = r.Mod.Version
 		}
-		into[r.Mod.Path] = r.Mod.Version
 	}
 	for _, r := range f.Retract {
 		out.retracted = append(out.retracted, retraction{r.Low, r.High, r.Rationale})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,7 +38,8 @@ func CheckPath(path string) error {
 
 // unwrapped is the bare reason of a module error, without the path again.
 func unwrapped(err error) error {
-	if p, ok := err.(*module.InvalidPathError); ok { //nolint:errorlint // CheckPath returns it bare
+	var p *module.InvalidPathError
+	if errors.As(err, &p) {
 		return p.Err
 	}
 	return err

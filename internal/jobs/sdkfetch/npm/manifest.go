@@ -1,6 +1,7 @@
 package npm
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -61,9 +62,13 @@ type looseText string
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *looseText) UnmarshalJSON(raw []byte) error {
 	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		*t = looseText(fault.Clean(s, maxText))
+	// A packument holds tens of thousands of texts, nearly all without escapes.
+	if len(raw) >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		s = string(raw[1 : len(raw)-1])
+	} else if json.Unmarshal(raw, &s) != nil {
+		return nil
 	}
+	*t = looseText(fault.Clean(s, maxText))
 	return nil
 }
 
@@ -72,6 +77,9 @@ type textMap map[string]string
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *textMap) UnmarshalJSON(raw []byte) error {
+	if len(raw) > 0 && raw[0] != '{' {
+		return nil
+	}
 	var loose map[string]looseText
 	if json.Unmarshal(raw, &loose) != nil {
 		return nil
@@ -91,7 +99,7 @@ type licenses string
 // UnmarshalJSON implements json.Unmarshaler.
 func (l *licenses) UnmarshalJSON(raw []byte) error {
 	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil {
+	if len(raw) > 0 && raw[0] == '[' && json.Unmarshal(raw, &list) == nil {
 		var ids []string
 		for _, one := range list {
 			var id licenses
@@ -102,13 +110,7 @@ func (l *licenses) UnmarshalJSON(raw []byte) error {
 		*l = licenses(strings.Join(ids, " OR "))
 		return nil
 	}
-	var object struct {
-		Type looseText `json:"type"`
-	}
-	var text looseText
-	_ = text.UnmarshalJSON(raw)
-	_ = json.Unmarshal(raw, &object)
-	*l = licenses(text + object.Type)
+	*l = licenses(textOrMember(raw, "type"))
 	return nil
 }
 
@@ -118,14 +120,20 @@ type repository string
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (r *repository) UnmarshalJSON(raw []byte) error {
-	var object struct {
-		URL looseText `json:"url"`
-	}
-	var text looseText
-	_ = text.UnmarshalJSON(raw)
-	_ = json.Unmarshal(raw, &object)
-	*r = repository(address(string(text + object.URL)))
+	*r = repository(address(textOrMember(raw, "url")))
 	return nil
+}
+
+// textOrMember reads a text, or that of an object's member.
+func textOrMember(raw []byte, member string) string {
+	var text looseText
+	if len(raw) > 0 && raw[0] == '{' {
+		var object textMap
+		_ = object.UnmarshalJSON(raw)
+		return object[member]
+	}
+	_ = text.UnmarshalJSON(raw)
+	return string(text)
 }
 
 // address turns npm's ways to name a repository into an address for a browser.

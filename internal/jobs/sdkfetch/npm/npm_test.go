@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -181,7 +182,7 @@ func TestClient_SendsCredentialsOnlyWhereTheyBelong(t *testing.T) {
 	defer s.Close()
 	host := strings.TrimPrefix(s.URL, "http:")
 	c := New(Settings{Scopes: map[string]string{"@corp": s.URL + "/npm/"}, Credentials: []Credential{
-		Bearer(host+"/", "short"), Bearer(host+"/npm/", "long"), Bearer(host+"/np", "wrong"), Bearer("//else.test/", "wrong")}}, upstream.New(upstream.DefaultLimits(), nil))
+		{host + "/", "Bearer short"}, {host + "/npm/", "Bearer long"}, {host + "/np", "Bearer wrong"}, {"//else.test/", "Bearer wrong"}}}, upstream.New(upstream.DefaultLimits(), nil))
 	if _, err := c.Packument(t.Context(), &upstream.Trace{}, "@corp/x"); err != nil {
 		t.Fatal(err)
 	}
@@ -227,14 +228,21 @@ func TestClient_RefusesOddAnswers(t *testing.T) {
 
 func TestDecode_RealPackuments(t *testing.T) {
 	t.Parallel()
-	for name, versions := range map[string]int{"expo": 1, "lodash": 100, "nanoid": 50, "ms": 10, "expo-haptics": 50} {
-		f, err := os.Open(datatest.Path(t, "sdk", "npm", "packuments", name+".json"))
+	files, err := filepath.Glob(filepath.Join(datatest.Path(t, "sdk", "npm", "packuments"), "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if strings.Contains(name, "synthetic") {
+			continue // hand-made, with the fields that the others lack
+		}
+		f, err := os.Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p, err := Decode(f)
 		_ = f.Close()
-		if err != nil || p.Name != name || len(p.Versions) < versions || p.Tags["latest"] == "" || len(p.Times) == 0 || p.Tells {
+		if err != nil || len(p.Versions) < 10 || p.Tags["latest"] == "" || len(p.Times) == 0 || p.Tells {
 			t.Errorf("%s: got %v, %v", name, p, err)
 			continue
 		}

@@ -29,11 +29,6 @@ func (c Credential) String() string { return c.Prefix + " [hidden]" }
 // GoString hides the credential too.
 func (c Credential) GoString() string { return c.String() }
 
-// Bearer makes a credential from a token.
-func Bearer(prefix, token string) Credential {
-	return Credential{Prefix: prefix, header: "Bearer " + token}
-}
-
 // maxRC bounds a configuration file.
 const maxRC = 1 << 20
 

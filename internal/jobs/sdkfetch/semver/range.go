@@ -72,18 +72,6 @@ func (r Range) Match(v Version) bool {
 	return slices.ContainsFunc(r.sets, func(s set) bool { return s.match(v, r.opts) })
 }
 
-// Best returns the index of the highest version that the range lets in, -1 if
-// it lets none in.
-func (r Range) Best(versions []Version) int {
-	best := -1
-	for i, v := range versions {
-		if (best < 0 || v.Compare(versions[best]) > 0) && r.Match(v) {
-			best = i
-		}
-	}
-	return best
-}
-
 // match tests one alternative. A prerelease only passes if a comparator names a
 // prerelease of the same three numbers: whoever wrote >1.2.3-alpha.3 opted into
 // those, not into every unfinished version above.

@@ -16,19 +16,6 @@ func TestParse_Refuses(t *testing.T) {
 	}
 }
 
-func TestRange_Best(t *testing.T) {
-	t.Parallel()
-	versions := []Version{}
-	for _, text := range []string{"1.0.0", "1.2.0", "1.10.0", "2.0.0-rc.1", "0.9.0"} {
-		versions = append(versions, mustParse(t, text, Options{}))
-	}
-	for text, want := range map[string]int{"^1.0.0": 2, "<1": 4, ">=2": -1, ">=2.0.0-rc.0": 3, "*": 2, "1.2.x || 0.x": 1} {
-		if got := mustRange(t, text, Options{}).Best(versions); got != want {
-			t.Errorf("%s: got %d, want %d", text, got, want)
-		}
-	}
-}
-
 func TestParseRange_RefusesWhatIsTooLong(t *testing.T) {
 	t.Parallel()
 	if _, err := ParseRange(strings.Repeat("1 ", maxRange), Options{Loose: true}); !errors.Is(err, ErrInvalid) {

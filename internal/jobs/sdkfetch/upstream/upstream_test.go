@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -179,6 +180,29 @@ func TestGet_BoundsTheRequestsInFlight(t *testing.T) {
 	}
 	if most.Load() > 2 {
 		t.Errorf("got %d at once, want at most 2", most.Load())
+	}
+}
+
+func TestGet_KeepsAPasswordInTheAddressToItself(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, pass, _ := r.BasicAuth(); user != "ann" || pass != "s3cret" {
+			t.Errorf("got %s, want the credentials of the address", user)
+		}
+		http.NotFound(w, r)
+	}))
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("ann", "s3cret")
+	for range 2 {
+		var tr Trace
+		_, err := New(limits(), nil).Get(t.Context(), &tr, Request{Source: "zip", URL: u})
+		if text := fmt.Sprint(err, fault.Of(err).Task(), tr.Sources()); err == nil || strings.Contains(text, "s3cret") {
+			t.Errorf("got %s, want an error without the password", text)
+		}
+		server.Close() // the second time nobody answers
 	}
 }
 
