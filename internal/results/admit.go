@@ -59,7 +59,7 @@ type Admission struct {
 }
 
 // combinedPayload is the largest payload that shares a round trip with others.
-const combinedPayload = 64 << 10
+const combinedPayload = inlineBytes
 
 // AdmitOne queues a task, together with what other callers admit at the same
 // time. Its error is that of Admit, of either kind.
@@ -190,7 +190,7 @@ func (s *Store) byQueue(all []Admission, answers []error) ([]*group, error) {
 			}}
 			of[q], groups = g, append(groups, g)
 		}
-		args, err := admission(a, now)
+		args, err := s.admission(a, now)
 		if err != nil {
 			return nil, err
 		}
@@ -200,7 +200,11 @@ func (s *Store) byQueue(all []Admission, answers []error) ([]*group, error) {
 }
 
 // admission is what the admit script is told of one task.
-func admission(a Admission, now time.Time) ([]any, error) {
+func (s *Store) admission(a Admission, now time.Time) ([]any, error) {
+	sum, beside := fingerprint(a.Request), []byte(nil)
+	if len(a.Request.Payload) > inlineBytes {
+		beside, a.Request.Payload = s.packer.pack(a.Request.Payload), nil
+	}
 	msg, err := encode(a)
 	if err != nil {
 		return nil, err
@@ -209,7 +213,7 @@ func admission(a Admission, now time.Time) ([]any, error) {
 	if at := a.Request.Options.Start(now); !at.IsZero() {
 		start = strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
 	}
-	return []any{msg, a.ID, start, fingerprint(a.Request), a.Request.Kind, retentionSeconds(a.Request.Options)}, nil
+	return []any{msg, a.ID, start, sum, a.Request.Kind, retentionSeconds(a.Request.Options), beside}, nil
 }
 
 func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }
@@ -226,6 +230,9 @@ func encode(a Admission) ([]byte, error) {
 	})
 	o := a.Request.Options
 	headers := map[string]string{HeaderTimeout: o.Timeout.String()}
+	if len(a.Request.Payload) == 0 {
+		headers[HeaderPayload] = "beside"
+	}
 	task := asynq.NewTaskWithHeaders(a.Request.Kind, a.Request.Payload, headers)
 	limit := (time.Duration(o.Timeout) + TimeoutGrace).Round(time.Second)
 	_, err := asynq.NewClientFromRedisClient(catcher).Enqueue(task, asynq.TaskID(a.ID), asynq.Queue(o.Queue),

@@ -278,9 +278,13 @@ func (a *Attempts) settleArgs(queue string, e end, fence int64, o Outcome) []any
 			fields = string(raw)
 		}
 	}
+	field, result := "result", o.Result
+	if len(result) > inlineBytes {
+		field, result = "y_result", a.store.packer.pack(result)
+	}
 	const statsDays = 90 // as asynq keeps them
 	return []any{
-		e.id, fence, string(o.Mode), e.msg, e.score, now.AddDate(0, 0, statsDays).Unix(), now.UnixMilli(), o.Result,
-		o.PeakMemory, reason, message, again, fields, queue,
+		e.id, fence, string(o.Mode), e.msg, e.score, now.AddDate(0, 0, statsDays).Unix(), now.UnixMilli(), result,
+		o.PeakMemory, reason, message, again, fields, queue, field,
 	}
 }

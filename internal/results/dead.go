@@ -103,7 +103,7 @@ func (s *Store) records(ctx context.Context, queue string, ids []string) ([]task
 	}
 	all := make([]tasks.Task, 0, len(ids))
 	for i, cmd := range cmds {
-		if t, ok := parse(ids[i], queue, cmd.(*redis.SliceCmd).Val()); ok {
+		if t, ok := s.parse(ids[i], queue, cmd.(*redis.SliceCmd).Val()); ok {
 			all = append(all, t)
 		}
 	}
@@ -122,6 +122,9 @@ func (s *Store) Payload(ctx context.Context, t tasks.Task) (json.RawMessage, err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the payload of task %s: %w", t.ID, s.broker.Explain(err))
+	}
+	if info.Headers[HeaderPayload] != "" {
+		return s.LargePayload(ctx, t.Queue, t.ID)
 	}
 	return info.Payload, nil
 }

@@ -64,13 +64,14 @@ type Store struct {
 	broker   *broker.Broker
 	now      func() time.Time
 	admitted *combiner[Admission, error]
+	packer   *packer
 	memory   guard
 	rates    rates
 }
 
 // New returns the records in the broker's Redis.
 func New(b *broker.Broker) *Store {
-	s := &Store{broker: b, now: time.Now}
+	s := &Store{broker: b, now: time.Now, packer: newPacker()}
 	s.admitted = &combiner[Admission, error]{most: 200, flights: 2, send: func(ctx context.Context, calls []Admission) ([]error, error) {
 		return s.Admit(ctx, calls...)
 	}}
@@ -80,7 +81,7 @@ func New(b *broker.Broker) *Store {
 // recordFields are read in this order by parse.
 var recordFields = []string{
 	"state", "y_final", "y_kind", "y_att", "y_enq", "y_start", "y_fin", "y_node", "y_peak",
-	"y_reason", "y_msg", "y_again", "y_fields", "result",
+	"y_reason", "y_msg", "y_again", "y_fields", "result", "y_result",
 }
 
 // Get returns a task with its result or error. It is looked for in the given
@@ -104,7 +105,7 @@ func (s *Store) Get(ctx context.Context, id string, queues ...string) (tasks.Tas
 		return tasks.Task{}, fmt.Errorf("read task %s: %w", id, s.broker.Explain(err))
 	}
 	for i, cmd := range cmds {
-		if t, ok := parse(id, queues[i], cmd.(*redis.SliceCmd).Val()); ok {
+		if t, ok := s.parse(id, queues[i], cmd.(*redis.SliceCmd).Val()); ok {
 			return t, nil
 		}
 	}
@@ -112,7 +113,7 @@ func (s *Store) Get(ctx context.Context, id string, queues ...string) (tasks.Tas
 }
 
 // parse reads a record; ok is false if there is none.
-func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
+func (s *Store) parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 	f := make(map[string]string, len(values))
 	for i, v := range values {
 		if text, isText := v.(string); isText {
@@ -138,8 +139,12 @@ func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 	if t.State == tasks.Completed && f["y_final"] != "" {
 		t.State = tasks.State(f["y_final"])
 	}
-	if t.State == tasks.Completed && f["result"] != "" {
+	if t.State == tasks.Completed {
 		t.Result = json.RawMessage(f["result"])
+		if packed := f["y_result"]; packed != "" {
+			// A result that cannot be unpacked was damaged: there is none.
+			t.Result, _ = s.packer.unpack([]byte(packed))
+		}
 	}
 	if f["y_reason"] != "" && t.State != tasks.Completed {
 		t.Error = &tasks.Error{Reason: tasks.Reason(f["y_reason"]), Message: f["y_msg"], Retryable: f["y_again"] == "1"}

@@ -12,6 +12,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/client"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
 	"github.com/jobyard/jobyard/internal/fault"
@@ -112,6 +113,37 @@ func TestWorker_LateAttemptIsRefused(t *testing.T) {
 	result, err := tasks.Search.Result(again)
 	if err != nil || result.DidYouMean != "first" {
 		t.Errorf("got %+v, %v, want the first result", result, err)
+	}
+}
+
+func TestWorker_LargePayloadsAndResults(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("large ", 200_000)
+	jobs := Jobs{}
+	Register(jobs, tasks.DocumentParse, func(_ context.Context, p tasks.DocumentParsePayload) (tasks.DocumentParseResult, error) {
+		if p.URI == "fails" {
+			return tasks.DocumentParseResult{}, fault.PermanentError(tasks.ReasonRejected, "no")
+		}
+		return tasks.DocumentParseResult{Text: p.Source.Text}, nil
+	})
+	y := start(t, 1, jobs, func(c *Config) { c.Slots = map[string]int{"document_parse": 1} })
+	ctx := patience(t)
+	payload := tasks.DocumentParsePayload{Source: tasks.DocumentSource{Text: long}}
+	got, err := client.Do(ctx, y.client, tasks.DocumentParse, payload, tasks.WithID("large"))
+	if err != nil || got.Text != long {
+		t.Fatalf("got %d bytes, %v, want %d", len(got.Text), err, len(long))
+	}
+	if used := y.broker.Client().MemoryUsage(ctx, broker.TaskKey("document_parse", "large")).Val(); used > 64<<10 {
+		t.Errorf("the finished task takes %d bytes of Redis's memory", used)
+	}
+	// A dead letter keeps its payload.
+	payload.URI = "fails"
+	if _, err := client.Do(ctx, y.client, tasks.DocumentParse, payload, tasks.WithID("dead")); err == nil {
+		t.Fatal("got no error")
+	}
+	raw, err := y.worker.store.Payload(ctx, tasks.Task{ID: "dead", Queue: "document_parse"})
+	if err != nil || len(raw) < len(long) {
+		t.Errorf("dead letter: got a payload of %d bytes, %v", len(raw), err)
 	}
 }
 

@@ -25,6 +25,7 @@ var (
 type run struct {
 	id, kind, queue string
 	payload         []byte
+	beside          bool // the payload lies beside the message
 	timeout         time.Duration
 	waited, took    time.Duration
 }
@@ -34,11 +35,12 @@ type step func(ctx context.Context, r *run) ([]byte, error)
 
 // handler is the life of an attempt, outermost first.
 func (w *Worker) handler(l *lane) asynq.Handler {
-	attempt := w.observed(l, slotted(l, limited(recovered(w.jobs[l.kind]))))
+	attempt := w.observed(l, slotted(l, limited(w.loaded(recovered(w.jobs[l.kind])))))
 	return asynq.HandlerFunc(func(actx context.Context, t *asynq.Task) error {
 		id, _ := asynq.GetTaskID(actx)
 		queue, _ := asynq.GetQueueName(actx)
 		r := &run{id: id, kind: l.kind, queue: queue, payload: t.Payload(), timeout: w.timeout(t)}
+		r.beside = t.Headers()[results.HeaderPayload] != ""
 		ctx, cancel := context.WithCancelCause(actx)
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
@@ -138,6 +140,18 @@ func ended(ctx context.Context) error {
 		return fault.RetryableError(tasks.ReasonTimeout, "the task ran over its time limit").Because(cause)
 	default:
 		return fault.RetryableError(tasks.ReasonInterrupted, "the worker shut down or lost the task").Because(cause)
+	}
+}
+
+// loaded brings a large payload, which is not in asynq's message.
+func (w *Worker) loaded(next step) step {
+	return func(ctx context.Context, r *run) (out []byte, err error) {
+		if r.beside {
+			if r.payload, err = w.store.LargePayload(ctx, r.queue, r.id); err != nil {
+				return nil, fault.RetryableError(tasks.ReasonUpstream, "the payload could not be read").Because(err)
+			}
+		}
+		return next(ctx, r)
 	}
 }
 

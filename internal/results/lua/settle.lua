@@ -5,6 +5,7 @@
 -- ARGV  1 id  2 fence, 0 for any  3 mode  4 asynq message or ""  5 score
 --       6 end of the day's counters  7 now in ms  8 result  9 peak memory
 --       10 reason  11 message  12 retryable  13 fields  14 queue
+--       15 field of the result
 -- modes complete, cancel, retry, archive, requeue (not counted as an attempt)
 -- returns 1 settled, 2 was settled before, 0 the task is gone, -1 a later attempt owns it
 local id, mode = ARGV[1], ARGV[3]
@@ -52,8 +53,8 @@ if mode == "retry" then
 end
 redis.call("HSET", KEYS[1], "y_fin", ARGV[7])
 if mode == "complete" then
-  redis.call("HSET", KEYS[1], "state", "completed", "y_final", "completed", "result", ARGV[8])
-  redis.call("HDEL", KEYS[1], "y_reason", "y_msg", "y_again", "y_fields")
+  redis.call("HSET", KEYS[1], "state", "completed", "y_final", "completed", ARGV[15], ARGV[8])
+  redis.call("HDEL", KEYS[1], "y_reason", "y_msg", "y_again", "y_fields", "y_payload")
   redis.call("ZADD", KEYS[6], ARGV[5], id)
 elseif mode == "cancel" then
   redis.call("HSET", KEYS[1], "state", "completed", "y_final", "canceled",

@@ -1,0 +1,61 @@
+package results
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// inlineBytes is the largest payload that travels in asynq's message, and the
+// largest result that is kept as it is. asynq writes the messages of running
+// tasks to Redis again with every heartbeat; larger ones lie compressed beside
+// it, in the task's own hash, so that they live and end with the task.
+const inlineBytes = 64 << 10
+
+// HeaderPayload tells that the payload lies beside the message.
+const HeaderPayload = "jobyard-payload"
+
+// packer compresses large values.
+type packer struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+}
+
+func newPacker() *packer {
+	// Neither fails with constant options that are in range.
+	enc, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true))
+	dec, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(tasks.MaxResultBytes), zstd.WithDecoderLowmem(true))
+	return &packer{enc, dec}
+}
+
+func (p *packer) pack(b []byte) []byte { return p.enc.EncodeAll(b, nil) }
+
+// unpack refuses what would be larger than any result: anybody can write to
+// Redis.
+func (p *packer) unpack(b []byte) ([]byte, error) {
+	out, err := p.dec.DecodeAll(b, nil)
+	if err != nil {
+		return nil, fmt.Errorf("unpack: %w", err)
+	}
+	return out, nil
+}
+
+// LargePayload reads a payload that lies beside its task's message.
+func (s *Store) LargePayload(ctx context.Context, queue, id string) ([]byte, error) {
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	packed, err := s.broker.Client().HGet(ctx, broker.TaskKey(queue, id), "y_payload").Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("payload of task %s: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the payload of task %s: %w", id, s.broker.Explain(err))
+	}
+	return s.packer.unpack(packed)
+}
