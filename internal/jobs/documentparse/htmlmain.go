@@ -12,12 +12,12 @@ import (
 // mainContent finds the part of a page that is its document. Documentation says
 // itself where it is, and its code and tables are too dear for extractors that
 // are made for articles; for all other pages those are better.
-func mainContent(doc *html.Node, size int) *html.Node {
+func mainContent(doc *html.Node, nodes int) *html.Node {
 	if root := documentation(doc); root != nil {
 		stripChrome(root)
 		return root
 	}
-	root := article(doc, size)
+	root := article(doc, nodes)
 	if root == nil {
 		root = find(doc, func(n *html.Node) bool { return isTag(n, atom.Body) })
 		if root == nil {
@@ -30,12 +30,13 @@ func mainContent(doc *html.Node, size int) *html.Node {
 	return root
 }
 
-// largePage is the size from which the faster extractor is asked first.
-const largePage = 1 << 20
+// largePage is the number of nodes from which only the faster extractor is
+// asked: the time of the other grows faster than the page.
+const largePage = 40_000
 
 // article asks the extractors for articles. A short answer is only believed if
 // the other extractor does not find much more.
-func article(doc *html.Node, size int) *html.Node {
+func article(doc *html.Node, nodes int) *html.Node {
 	const enough = 250
 	var best *html.Node
 	length := 0
@@ -49,7 +50,7 @@ func article(doc *html.Node, size int) *html.Node {
 			}
 		}
 	}
-	if size < largePage {
+	if nodes < largePage {
 		ask(byTrafilatura)
 	}
 	ask(byReadability)
