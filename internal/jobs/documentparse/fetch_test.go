@@ -4,6 +4,8 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -178,7 +180,9 @@ func TestFetcher_NetworkTrouble(t *testing.T) {
 	if err != nil && strings.Contains(err.Error(), "secret") {
 		t.Error("the query of the address is in the error")
 	}
-	tls := httptest.NewTLSServer(http.NotFoundHandler())
+	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
+	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tls.StartTLS()
 	t.Cleanup(tls.Close)
 	_, err = newTestFetcher(t, nil).Fetch(t.Context(), tls.URL)
 	if got := fault.Of(err); got == nil || got.Reason != tasks.ReasonUpstream || got.Verdict != fault.Permanent {

@@ -17,17 +17,36 @@ func mainContent(doc *html.Node, nodes int) *html.Node {
 		stripChrome(root)
 		return root
 	}
-	root := article(doc, nodes)
-	if root == nil {
-		root = find(doc, func(n *html.Node) bool { return isTag(n, atom.Body) })
-		if root == nil {
-			return doc
-		}
-		stripChrome(root)
+	if body := find(doc, func(n *html.Node) bool { return isTag(n, atom.Body) }); body != nil && isBare(body) {
+		stripChrome(body)
+		return body
+	}
+	if root := article(doc, nodes); root != nil {
+		restore(root, doc)
 		return root
 	}
-	restore(root, doc)
-	return root
+	stripChrome(doc)
+	return doc
+}
+
+// isBare reports a page without the things around the text that an extractor is
+// there to remove: a short one, or one that no site's template has dressed.
+func isBare(body *html.Node) bool {
+	const short, plain = 600, 5
+	if textLength(body) < short {
+		return true
+	}
+	dressed := 0
+	each(body, func(n *html.Node) bool {
+		if isTag(n, atom.Nav, atom.Aside, atom.Header, atom.Footer, atom.Form, atom.Button) {
+			dressed += plain
+		}
+		if hasAttr(n, "class") {
+			dressed++
+		}
+		return dressed < plain
+	})
+	return dressed < plain
 }
 
 // largePage is the number of nodes from which only the faster extractor is
@@ -145,7 +164,7 @@ func biggest(doc *html.Node, ok func(*html.Node) bool) *html.Node {
 	return best
 }
 
-func hasText(n *html.Node) bool { return textLength(n) >= 50 }
+func hasText(n *html.Node) bool { return textLength(n) > 0 }
 
 // textLength counts the bytes of text that are no white space.
 func textLength(n *html.Node) int {
