@@ -33,6 +33,7 @@ type builder struct {
 	sha      string
 	base     linkBase
 	title    string // the best title so far
+	filename string // the title of last resort
 	declared string // the language that the document names
 	media    string // replaces the format's content type
 	markdown string

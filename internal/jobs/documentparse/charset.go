@@ -65,17 +65,36 @@ func decodeGuess(data []byte, isHTML bool) (string, decoding) {
 	if mostlyUTF8(data) {
 		return decodeAs(data, "utf-8", "detected")
 	}
-	sample := data
+	if name := guessCharset(data[:min(len(data), 256<<10)], isHTML); name != "" {
+		return decodeAs(data, name, "detected")
+	}
+	return decodeAs(data, "windows-1252", "default")
+}
+
+// guessCharset asks the statistics. The detector asks in parallel and leaves equal
+// answers in any order; the name decides among them, so that one input always
+// has one answer.
+func guessCharset(sample []byte, isHTML bool) string {
+	const sure = 30
 	detector := chardet.NewTextDetector()
 	if isHTML {
 		detector = chardet.NewHtmlDetector()
 	}
-	if guess, err := detector.DetectBest(sample[:min(len(sample), 256<<10)]); err == nil && guess.Confidence >= 30 {
-		if enc, name := charset.Lookup(strings.ReplaceAll(guess.Charset, "GB-", "gb")); enc != nil && name != "replacement" {
-			return decodeAs(data, name, "detected")
+	all, err := detector.DetectAll(sample)
+	if err != nil {
+		return ""
+	}
+	best := chardet.Result{Confidence: sure - 1}
+	for _, r := range all {
+		if r.Confidence > best.Confidence || r.Confidence == best.Confidence && best.Charset != "" && r.Charset < best.Charset {
+			best = r
 		}
 	}
-	return decodeAs(data, "windows-1252", "default")
+	enc, name := charset.Lookup(strings.ReplaceAll(best.Charset, "GB-", "gb"))
+	if enc == nil || name == "replacement" {
+		return ""
+	}
+	return name
 }
 
 func cutBOM(data []byte) (name string, rest []byte) {

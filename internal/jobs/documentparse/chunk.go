@@ -42,15 +42,18 @@ func (c *chunker) chunks(text string) []tasks.DocumentChunk {
 	}
 	for _, sec := range c.sections {
 		var open span
+		quarters := 0 // of tokens in open
 		for _, s := range sec.spans {
-			if open.end > 0 && estimateTokens(text[open.start:s.end]) <= chunkTokens {
-				open.end = s.end
-				continue
-			}
 			if open.end > 0 {
+				if more := quarterTokens(text[open.end:s.end]); quarters+more <= 4*chunkTokens {
+					open.end = s.end
+					quarters += more
+					continue
+				}
 				emit(sec.id, open)
 			}
 			open = splitLong(text, s, func(part span) { emit(sec.id, part) })
+			quarters = quarterTokens(text[open.start:open.end])
 		}
 		if open.end > 0 {
 			emit(sec.id, open)
@@ -78,7 +81,7 @@ func splitLong(text string, s span, emit func(span)) span {
 func fitting(s string) int {
 	quarters := 0
 	for i, r := range s {
-		if quarters += quarterTokens(r); quarters > 4*chunkTokens {
+		if quarters += quartersOf(r); quarters > 4*chunkTokens {
 			return i
 		}
 	}
@@ -109,15 +112,17 @@ func breakBefore(s string, code bool) int {
 // estimateTokens is a quarter of a token for each ASCII character, a half for
 // each other letter, and a whole one for each Chinese, Japanese or Korean
 // character, rounded up. Common tokenizers stay near or below it.
-func estimateTokens(s string) int {
+func estimateTokens(s string) int { return (quarterTokens(s) + 3) / 4 }
+
+func quarterTokens(s string) int {
 	quarters := 0
 	for _, r := range s {
-		quarters += quarterTokens(r)
+		quarters += quartersOf(r)
 	}
-	return (quarters + 3) / 4
+	return quarters
 }
 
-func quarterTokens(r rune) int {
+func quartersOf(r rune) int {
 	switch {
 	case r < utf8.RuneSelf:
 		return 1

@@ -50,16 +50,21 @@ func (f format) contentType() string {
 	return "text/plain"
 }
 
-// name is the best file name that in knows, possibly of its URI.
-func (in Input) name() string {
+// baseName is the best file name that in knows, possibly of its URI.
+func (in Input) baseName() string {
 	if in.Filename != "" {
-		return strings.ToLower(path.Base(strings.ReplaceAll(in.Filename, `\`, "/")))
+		return path.Base(strings.ReplaceAll(in.Filename, `\`, "/"))
 	}
 	if u, err := url.Parse(in.URI); err == nil {
-		return strings.ToLower(path.Base(u.Path))
+		if base := path.Base(u.Path); base != "/" && base != "." {
+			return base
+		}
 	}
 	return ""
 }
+
+// name is baseName for comparisons.
+func (in Input) name() string { return strings.ToLower(in.baseName()) }
 
 // detectFormat chooses the format from the bytes' signature, the sender's
 // content type and the name, in this order. It refuses binary formats.

@@ -15,7 +15,9 @@
 //   - All text in a result is valid UTF-8; sections cover the text in order, and
 //     every chunk is a literal piece of the text.
 //   - Identifiers, anchors and chunks are the same for the same input.
-//   - Links with a scheme that runs code (javascript, data, vbscript) are gone.
+//   - The list of links holds no scheme that runs code (javascript, data,
+//     vbscript). The Markdown of a Markdown document is its source: who shows it
+//     must render it safely.
 //
 // It owns nothing in Redis or on disk and starts no goroutine that outlives a
 // call.

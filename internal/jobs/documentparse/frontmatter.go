@@ -43,23 +43,23 @@ func readFrontMatter(b *builder, front string) (ok bool) {
 		b.warn("front_matter", "the front matter was left out: it is too deep or too large")
 		return true
 	}
-	front2 := plain.(map[string]any)
-	b.metadata["front_matter"] = front2
+	values := plain.(map[string]any)
+	b.metadata["front_matter"] = values
 	for key, names := range map[string][]string{
 		"description": {"description", "summary", "excerpt"}, "published": {"date", "published", "published_at"},
 		"modified": {"lastmod", "updated", "modified", "last_updated"}, "author": {"author", "authors"},
 		"keywords": {"keywords", "tags"}, "canonical": {"canonical", "canonical_url"},
 	} {
 		for _, name := range names {
-			if v, has := front2[name]; has {
+			if v, has := values[name]; has {
 				b.set(key, v)
 			}
 		}
 	}
-	b.title = fold(asText(front2["title"]))
+	b.title = fold(asText(values["title"]))
 	for _, name := range []string{"lang", "language", "locale"} {
 		if b.declared == "" {
-			b.declared = clip(asText(front2[name]), 40)
+			b.declared = clip(asText(values[name]), 40)
 		}
 	}
 	return true

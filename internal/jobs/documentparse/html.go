@@ -13,7 +13,8 @@ import (
 // page of a site. What is too large for a tree, or nested deeper than the
 // parser takes, is read from the tokens.
 func readHTML(ctx context.Context, b *builder, src string) error {
-	if why := htmlCost(src); why != "" {
+	nodes, why := htmlCost(src)
+	if why != "" {
 		b.warn("limit_exceeded", why+"; the page was read as a stream, with all its text")
 		return readTokens(ctx, b, src)
 	}
@@ -26,7 +27,7 @@ func readHTML(ctx context.Context, b *builder, src string) error {
 		return context.Cause(ctx)
 	}
 	readMeta(b, doc)
-	root := mainContent(doc, len(src))
+	root := mainContent(doc, nodes)
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
@@ -34,7 +35,7 @@ func readHTML(ctx context.Context, b *builder, src string) error {
 	w := htmlWalker{b: b}
 	w.node(root)
 	w.flush()
-	b.markdown = htmlMarkdown(b, root)
+	b.markdown = htmlMarkdown(b, root, nodes)
 	return nil
 }
 
@@ -42,7 +43,7 @@ func readHTML(ctx context.Context, b *builder, src string) error {
 func readFragment(b *builder, src string) {
 	body := &html.Node{Type: html.ElementNode, Data: "body", DataAtom: atom.Body}
 	nodes, err := html.ParseFragment(strings.NewReader(src), body)
-	if err != nil || htmlCost(src) != "" {
+	if _, why := htmlCost(src); err != nil || why != "" {
 		_ = readTokens(context.Background(), b, src)
 		return
 	}
@@ -61,19 +62,19 @@ const (
 	maxAttributes    = 300_000
 )
 
-// htmlCost counts the page's tokens and says why it must not become a tree, or
-// "".
-func htmlCost(src string) string {
+// htmlCost counts the page's elements and texts, and says why it must not become
+// a tree, or "".
+func htmlCost(src string) (nodes int, why string) {
 	if len(src) > maxHTML {
-		return fmt.Sprintf("the page is over %d bytes", maxHTML)
+		return 0, fmt.Sprintf("the page is over %d bytes", maxHTML)
 	}
-	nodes, attributes := 0, 0
+	attributes := 0
 	z := html.NewTokenizer(strings.NewReader(src))
 	for {
 		switch z.Next() {
 		case html.ErrorToken:
-			return ""
-		case html.TextToken:
+			return nodes, ""
+		case html.TextToken, html.CommentToken:
 			nodes++
 		case html.StartTagToken, html.SelfClosingTagToken:
 			nodes++
@@ -83,12 +84,12 @@ func htmlCost(src string) string {
 				_, _, more = z.TagAttr()
 			}
 			if n > maxTagAttributes {
-				return fmt.Sprintf("a tag has over %d attributes", maxTagAttributes)
+				return nodes, fmt.Sprintf("a tag has over %d attributes", maxTagAttributes)
 			}
 			attributes += n
 		}
 		if nodes > maxNodes || attributes > maxAttributes {
-			return fmt.Sprintf("the page has over %d elements or %d attributes", maxNodes, maxAttributes)
+			return nodes, fmt.Sprintf("the page has over %d elements or %d attributes", maxNodes, maxAttributes)
 		}
 	}
 }

@@ -12,30 +12,50 @@ import (
 // mainContent finds the part of a page that is its document. Documentation says
 // itself where it is, and its code and tables are too dear for extractors that
 // are made for articles; for all other pages those are better.
-func mainContent(doc *html.Node, size int) *html.Node {
+func mainContent(doc *html.Node, nodes int) *html.Node {
 	if root := documentation(doc); root != nil {
 		stripChrome(root)
 		return root
 	}
-	root := article(doc, size)
-	if root == nil {
-		root = find(doc, func(n *html.Node) bool { return isTag(n, atom.Body) })
-		if root == nil {
-			return doc
-		}
-		stripChrome(root)
+	if body := find(doc, func(n *html.Node) bool { return isTag(n, atom.Body) }); body != nil && isBare(body) {
+		stripChrome(body)
+		return body
+	}
+	if root := article(doc, nodes); root != nil {
+		restore(root, doc)
 		return root
 	}
-	restore(root, doc)
-	return root
+	stripChrome(doc)
+	return doc
 }
 
-// largePage is the size from which the faster extractor is asked first.
-const largePage = 1 << 20
+// isBare reports a page without the things around the text that an extractor is
+// there to remove: a short one, or one that no site's template has dressed.
+func isBare(body *html.Node) bool {
+	const short, plain = 600, 5
+	if textLength(body) < short {
+		return true
+	}
+	dressed := 0
+	each(body, func(n *html.Node) bool {
+		if isTag(n, atom.Nav, atom.Aside, atom.Header, atom.Footer, atom.Form, atom.Button) {
+			dressed += plain
+		}
+		if hasAttr(n, "class") {
+			dressed++
+		}
+		return dressed < plain
+	})
+	return dressed < plain
+}
+
+// largePage is the number of nodes from which only the faster extractor is
+// asked: the time of the other grows faster than the page.
+const largePage = 40_000
 
 // article asks the extractors for articles. A short answer is only believed if
 // the other extractor does not find much more.
-func article(doc *html.Node, size int) *html.Node {
+func article(doc *html.Node, nodes int) *html.Node {
 	const enough = 250
 	var best *html.Node
 	length := 0
@@ -49,7 +69,7 @@ func article(doc *html.Node, size int) *html.Node {
 			}
 		}
 	}
-	if size < largePage {
+	if nodes < largePage {
 		ask(byTrafilatura)
 	}
 	ask(byReadability)
@@ -144,7 +164,7 @@ func biggest(doc *html.Node, ok func(*html.Node) bool) *html.Node {
 	return best
 }
 
-func hasText(n *html.Node) bool { return textLength(n) >= 50 }
+func hasText(n *html.Node) bool { return textLength(n) > 0 }
 
 // textLength counts the bytes of text that are no white space.
 func textLength(n *html.Node) int {

@@ -2,6 +2,7 @@ package documentparse
 
 import (
 	"strconv"
+	"strings"
 
 	htmltomarkdown "github.com/JohannesKaufmann/html-to-markdown/v2/converter"
 	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/base"
@@ -35,6 +36,9 @@ func normalize(root *html.Node, base linkBase) {
 			return false
 		case isTag(n, atom.A):
 			safeAttr(n, "href", base)
+			if attr(n, "href") == "" {
+				n.Data, n.DataAtom = "span", atom.Span // text that leads nowhere, perhaps an anchor
+			}
 		case isTag(n, atom.Img):
 			safeAttr(n, "src", base)
 		}
@@ -86,18 +90,27 @@ func safeAttr(n *html.Node, key string, base linkBase) {
 	dropAttr(n, key)
 }
 
-// maxConverted is the text from which the Markdown is written from the blocks:
-// the converter holds many copies.
-const maxConverted = 2 << 20
+// The bounds of the Markdown converter: it holds many copies, and it compares
+// each bracket with the text behind it and each text with its neighbors.
+const (
+	maxConverted      = 2 << 20
+	maxConvertedNodes = 60_000
+	maxBracketWork    = 1_000_000_000
+)
 
 // htmlMarkdown converts the content to Markdown.
-func htmlMarkdown(b *builder, root *html.Node) string {
-	if b.size > maxConverted {
+func htmlMarkdown(b *builder, root *html.Node, nodes int) string {
+	brackets := 0
+	for _, bl := range b.blocks {
+		brackets += strings.Count(bl.text, "[")
+	}
+	if b.size > maxConverted || nodes > maxConvertedNodes || brackets*b.size > maxBracketWork {
 		return plainMarkdown(b.blocks)
 	}
 	tameTables(root)
 	conv := htmltomarkdown.NewConverter(htmltomarkdown.WithPlugins(
-		base.NewBasePlugin(), commonmark.NewCommonmarkPlugin(), table.NewTablePlugin(table.WithHeaderPromotion(true)),
+		base.NewBasePlugin(), commonmark.NewCommonmarkPlugin(), table.NewTablePlugin(
+			table.WithHeaderPromotion(true), table.WithCellPaddingBehavior(table.CellPaddingBehaviorMinimal)),
 	))
 	out, err := conv.ConvertNode(root)
 	if err != nil || len(out) == 0 {

@@ -112,13 +112,12 @@ func (w *htmlWalker) element(n *html.Node) {
 
 func (w *htmlWalker) other(n *html.Node) {
 	if !isBlock(n) {
+		w.emptyAnchor(n)
 		w.children(n)
 		return
 	}
 	w.flush()
-	if id := attr(n, "id"); id != "" && n.FirstChild == nil {
-		w.anchor = id
-	}
+	w.emptyAnchor(n)
 	w.children(n)
 	w.flush()
 }
@@ -144,19 +143,23 @@ func (w *htmlWalker) heading(n *html.Node) {
 	w.blockDone()
 }
 
-// link records a link; an empty one with a name is an anchor.
-func (w *htmlWalker) link(n *html.Node) {
-	href := attr(n, "href")
-	if href == "" {
-		for _, key := range []string{"id", "name"} {
-			if v := attr(n, key); v != "" {
-				w.anchor = v
-			}
-		}
-		w.children(n)
+// emptyAnchor remembers the name of an element that holds nothing: old pages put
+// it before a heading.
+func (w *htmlWalker) emptyAnchor(n *html.Node) {
+	if n.FirstChild != nil {
 		return
 	}
-	w.b.link(href, nodeText(n, 300))
+	for _, key := range []string{"id", "name"} {
+		if v := attr(n, key); v != "" {
+			w.anchor = cleanID(v)
+			return
+		}
+	}
+}
+
+func (w *htmlWalker) link(n *html.Node) {
+	w.b.link(attr(n, "href"), nodeText(n, 300))
+	w.emptyAnchor(n)
 	w.children(n)
 }
 

@@ -183,8 +183,8 @@ func withoutCode(text string, blocks []string) string {
 			i += from
 			end := i + len(code)
 			if (i == 0 || text[i-1] == '\n') && (end == len(text) || text[end] == '\n') {
-				kept.WriteString(text[:i])
-				text = text[end:]
+				kept.WriteString(strings.TrimRight(text[:i], "\n") + "\n\n")
+				text = strings.TrimLeft(text[end:], "\n")
 				break
 			}
 			from = i + 1

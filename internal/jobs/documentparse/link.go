@@ -34,8 +34,9 @@ func (l linkBase) resolve(href string) (string, bool) {
 	if len(href) > maxHref || unsafeScheme(href) {
 		return "", false
 	}
-	// Parsers of addresses drop line ends and tabs anywhere in them.
-	href = strings.NewReplacer("\n", "", "\r", "", "\t", "").Replace(href)
+	if strings.ContainsAny(href, "\n\r\t") { // browsers drop them anywhere
+		href = lineEnds.Replace(href)
+	}
 	if l.url == nil || href == "" {
 		return href, true
 	}
@@ -45,6 +46,8 @@ func (l linkBase) resolve(href string) (string, bool) {
 	}
 	return l.url.ResolveReference(ref).String(), true
 }
+
+var lineEnds = strings.NewReplacer("\n", "", "\r", "", "\t", "")
 
 // unsafeScheme looks at the scheme as a browser does: spaces and control
 // characters do not count.

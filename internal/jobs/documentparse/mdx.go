@@ -56,7 +56,7 @@ func (m *mdxStripper) line() {
 	if trimmed == "" {
 		m.blank = true
 		m.skip(len(line) + 1)
-		m.out.WriteByte('\n')
+		m.newBlock()
 		return
 	}
 	if m.blank && len(trimmed) == len(line) && m.failures < maxFailures && esmLine.MatchString(line) {
@@ -79,6 +79,13 @@ func (m *mdxStripper) line() {
 	m.dedent()
 	if !m.flowTags() {
 		m.inline()
+	}
+}
+
+// newBlock ends what stands before with one blank line.
+func (m *mdxStripper) newBlock() {
+	for m.out.Len() > 0 && !strings.HasSuffix(m.out.String(), "\n\n") {
+		m.out.WriteByte('\n')
 	}
 }
 
@@ -187,7 +194,7 @@ func (m *mdxStripper) flowTags() bool {
 		return false
 	}
 	prefix := strings.Repeat(" ", indent)
-	m.out.WriteString("\n")
+	m.newBlock()
 	for _, t := range tags {
 		m.flowTag(t, prefix, column)
 	}
@@ -215,9 +222,9 @@ func (m *mdxStripper) flowTag(t jsxTag, prefix string, column int) {
 		m.open = append(m.open, mdxElement{t.name, column, -1})
 	}
 	if text := attrText(t); text != "" {
-		m.out.WriteString(prefix + text + "\n")
+		m.out.WriteString(prefix + text)
+		m.newBlock()
 	}
-	m.out.WriteString("\n")
 }
 
 // rawTable copies an HTML table as it is, since Markdown takes HTML, and
@@ -232,13 +239,13 @@ func (m *mdxStripper) rawTable(at int) int {
 	if n < 0 {
 		return 0
 	}
-	m.out.WriteString("\n")
+	m.newBlock()
 	for line := range strings.Lines(src[:n+len(end)]) {
 		if strings.TrimSpace(line) != "" { // a blank line would end the HTML
 			m.out.WriteString(strings.TrimLeft(line, " \t"))
 		}
 	}
-	m.out.WriteString("\n\n")
+	m.newBlock()
 	return at + n + len(end)
 }
 
@@ -255,7 +262,7 @@ func attrText(t jsxTag) string {
 	href := t.attrs["href"]
 	switch {
 	case href != "" && title != "":
-		parts = append(parts, "["+title+"](<"+strings.NewReplacer("<", "%3C", ">", "%3E", "\n", "").Replace(href)+">)")
+		parts = append(parts, "["+title+"](<"+escapeHref(href)+">)")
 	case title != "":
 		parts = append(parts, "**"+title+"**")
 	}
@@ -266,6 +273,11 @@ func attrText(t jsxTag) string {
 	}
 	return strings.Join(parts, " — ")
 }
+
+// escapeHref makes an address that can stand between < and >.
+func escapeHref(href string) string { return hrefEscaper.Replace(href) }
+
+var hrefEscaper = strings.NewReplacer("<", "%3C", ">", "%3E", "\n", "", "\\", "%5C")
 
 var markdownEscaper = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]",
 	"<", "\\<", ">", "\\>", "#", "\\#", "|", "\\|", "~", "\\~")

@@ -134,7 +134,7 @@ func (m *mdxStripper) inlineTag() {
 	case t.alone:
 		m.out.WriteString(attrText(t))
 	default:
-		href := strings.NewReplacer("<", "%3C", ">", "%3E", "\n", "").Replace(t.attrs["href"])
+		href := escapeHref(t.attrs["href"])
 		if href != "" {
 			m.out.WriteByte('[')
 		} else if text := attrText(t); text != "" {

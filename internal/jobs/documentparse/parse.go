@@ -43,6 +43,7 @@ func Parse(ctx context.Context, in Input) (tasks.DocumentParseResult, error) {
 	sum := sha256.Sum256(in.Data)
 	b := newBuilder(hex.EncodeToString(sum[:]), newLinkBase(in.URI))
 	cs.record(b)
+	b.filename = in.baseName()
 	if err := read(ctx, b, f, cleanText(text), in); err != nil {
 		return none, fmt.Errorf("parse %s: %w", f, err)
 	}

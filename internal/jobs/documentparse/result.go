@@ -96,14 +96,13 @@ func separator(bl block) string {
 	return "\n\n"
 }
 
-// titleOr is the document's own title, else its first heading of the highest
-// level among the first few.
+// titleOr is the document's own title, else the first heading of the highest
+// level among the first few, else the file's name.
 func (b *builder) titleOr(sections []tasks.DocumentSection) string {
 	if b.title != "" {
 		return b.title
 	}
-	best := ""
-	level := 7
+	best, level := b.filename, 7
 	for _, s := range sections[:min(len(sections), 20)] {
 		if s.Level > 0 && s.Level < level {
 			best, level = s.Heading, s.Level

@@ -68,6 +68,9 @@ func detectLanguage(prose, declared string) string {
 	}
 	info := whatlanggo.DetectWithOptions(prose, whatlanggo.Options{Blacklist: impossible(prose)})
 	code := info.Lang.Iso6391()
+	if info.Confidence == 0 { // a tie, which map order would decide
+		code = ""
+	}
 	if code != "" && (info.IsReliable() && letters >= 40 || letters >= 200) {
 		return code
 	}
