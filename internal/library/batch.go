@@ -137,7 +137,7 @@ func (b *batch) addSection(id string, d *Document, i int, r *record) {
 	entry := document.NewDocument(sectionEntry(id, i))
 	var surfaces []string
 	for f, text := range [textFields]string{d.Title, s.Heading, s.Body, s.Code} {
-		words := b.splitter.split(text)
+		words := b.splitter.split(text, nil)
 		if len(words) == 0 {
 			continue
 		}

@@ -1,12 +1,9 @@
 package library
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 
 	index "github.com/blevesearch/bleve_index_api"
 )
@@ -66,7 +63,7 @@ func (s *search) hit(r ranked) (Hit, error) {
 func (s *search) appendMatches(out []Match, field, text string) []Match {
 	words := s.terms()
 	limit := len(out) + maxMatches
-	for _, w := range s.splitter.split(clip(text, maxMatchBytes)) {
+	for _, w := range s.splitter.split(clip(text, maxMatchBytes), &s.initials) {
 		if q, ok := words[w.term]; ok && len(out) < limit && inside(text, w) {
 			out = append(out, Match{field, w.start, w.end, q})
 		}
@@ -86,6 +83,7 @@ func (s *search) terms() map[string]string {
 		s.byTerm = map[string]string{}
 		for _, w := range s.words {
 			for _, t := range w.terms {
+				s.initials[t.term[0]] = true // a stem begins as its words do
 				if _, ok := s.byTerm[t.term]; !ok {
 					s.byTerm[t.term] = w.surface
 				}
@@ -93,54 +91,6 @@ func (s *search) terms() map[string]string {
 		}
 	}
 	return s.byTerm
-}
-
-// facets counts the matching sections by the values of the asked fields.
-func (s *search) facets(ctx context.Context) (map[string]map[string]int, error) {
-	if len(s.query.Facets) == 0 {
-		return nil, nil
-	}
-	values, err := s.view.DocValueReader(s.query.Facets)
-	if err != nil {
-		return nil, fmt.Errorf("read facets: %w", err)
-	}
-	counts := map[string]map[string]int{}
-	for _, name := range s.query.Facets {
-		counts[name] = map[string]int{}
-	}
-	var id index.IndexInternalID
-	for n, c := range s.scores {
-		if c.words == 0 {
-			continue
-		}
-		id = index.NewIndexInternalID(id, uint64(n))
-		err := values.VisitDocValues(id, func(field string, value []byte) { counts[field][string(value)]++ })
-		if err != nil {
-			return nil, fmt.Errorf("read facets: %w", err)
-		}
-		if n%checkEvery == 0 && ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-	}
-	for name, c := range counts {
-		counts[name] = mostFrequent(c)
-	}
-	return counts, nil
-}
-
-// mostFrequent keeps the values with the highest counts.
-func mostFrequent(counts map[string]int) map[string]int {
-	if len(counts) <= maxFacet {
-		return counts
-	}
-	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
-	})
-	kept := make(map[string]int, maxFacet)
-	for _, name := range names[:maxFacet] {
-		kept[name] = counts[name]
-	}
-	return kept
 }
 
 // clip cuts the text at a character's beginning.

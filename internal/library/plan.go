@@ -40,7 +40,7 @@ type queryTerm struct {
 func (s *search) plan(ctx context.Context) error {
 	seen := map[string]bool{}
 	fuzzy := 0
-	for _, w := range s.splitter.split(s.query.Text) {
+	for _, w := range s.splitter.split(s.query.Text, nil) {
 		if seen[w.term] || len(s.words) == maxWords {
 			continue
 		}

@@ -111,7 +111,12 @@ func (r *Replica) Search(ctx context.Context, q Query) (answer Answer, err error
 		return Answer{}, err
 	}
 	defer v.Close()
-	return newSearch(v, r.splitter, q).run(ctx)
+	s := newSearch(v, r.splitter, q)
+	if spare, ok := r.spare.Get().(*scores); ok {
+		s.scores = *spare
+	}
+	defer func() { r.spare.Put(&s.scores) }()
+	return s.run(ctx)
 }
 
 // search is one query at work on one view.
@@ -120,7 +125,8 @@ type search struct {
 	splitter *splitter
 	query    Query
 	words    []queryWord
-	byTerm   map[string]string
+	byTerm   map[string]string // the query's word for each searched term
+	initials initials          // of the searched terms
 	scores   scores
 }
 
@@ -130,6 +136,7 @@ func newSearch(v *view, sp *splitter, q Query) *search {
 
 func (s *search) run(ctx context.Context) (Answer, error) {
 	answer := Answer{Token: s.view.state.position.String()}
+	s.scores.reset(s.view.state.Sections + s.view.state.Documents)
 	if err := s.plan(ctx); err != nil {
 		return Answer{}, err
 	}

@@ -31,6 +31,7 @@ type Replica struct {
 	codec     *codec
 	dir       string
 	temporary bool
+	spare     sync.Pool // of *scores: as long as the corpus has sections
 
 	opening sync.RWMutex // held for writing while the store is exchanged or closed
 	store   *store       // nil when closed or lost

@@ -96,9 +96,20 @@ func (s *search) postings(ctx context.Context, term, field string, counts bool, 
 	}
 }
 
+// reset forgets all scores and makes room for about n.
+func (s *scores) reset(n int) {
+	clear((*s)[:cap(*s)])
+	*s = slices.Grow((*s)[:0], n)
+}
+
+// at returns the standing of a section, making room for it. What lies between
+// length and capacity is zero.
 func (s *scores) at(n uint64) *standing {
-	if missing := int(n) + 1 - len(*s); missing > 0 {
-		*s = append(*s, make(scores, missing)...)
+	if int(n) >= len(*s) {
+		if int(n) >= cap(*s) {
+			*s = append(*s, make(scores, int(n)+1-len(*s))...)
+		}
+		*s = (*s)[:n+1]
 	}
 	return &(*s)[n]
 }

@@ -30,22 +30,44 @@ type word struct {
 // widths and accents folded, English stems, and pairs of characters where a
 // script has no spaces. It is safe for concurrent use.
 type splitter struct {
-	words   analysis.Tokenizer
-	filters []analysis.TokenFilter
+	words      analysis.Tokenizer
+	possessive analysis.TokenFilter
+	filters    []analysis.TokenFilter // for text beyond ASCII
 }
 
 func newSplitter() *splitter {
-	return &splitter{tokenizer.NewUnicodeTokenizer(), []analysis.TokenFilter{
-		cjk.NewCJKWidthFilter(), en.NewPossessiveFilter(), cjk.NewCJKBigramFilter(false),
+	possessive := en.NewPossessiveFilter()
+	return &splitter{tokenizer.NewUnicodeTokenizer(), possessive, []analysis.TokenFilter{
+		cjk.NewCJKWidthFilter(), possessive, cjk.NewCJKBigramFilter(false),
 	}}
 }
 
+// initials is a set of the bytes that words begin with, in lower case.
+type initials [256]bool
+
+// has reports whether a word may be in the set; nil is the set of all.
+func (in *initials) has(raw []byte) bool {
+	if in == nil || raw[0] >= utf8.RuneSelf { // folding may change it
+		return true
+	}
+	if upper(raw[0]) {
+		return in[raw[0]-'A'+'a']
+	}
+	return in[raw[0]]
+}
+
 // split returns the text's words in order. An identifier as useState,
-// snake_case or app.json gives itself and then its parts.
-func (s *splitter) split(text string) []word {
-	tokens := s.words.Tokenize([]byte(text))
-	for _, f := range s.filters {
-		tokens = f.Filter(tokens)
+// snake_case or app.json gives itself and then its parts. Words that begin
+// otherwise than with one of only may be left out, which saves most of the work.
+func (s *splitter) split(text string, only *initials) []word {
+	raw := []byte(text)
+	tokens := s.words.Tokenize(raw)
+	if isASCII(raw) {
+		tokens = s.possessive.Filter(tokens)
+	} else {
+		for _, f := range s.filters {
+			tokens = f.Filter(tokens)
+		}
 	}
 	out := make([]word, 0, len(tokens))
 	for _, t := range tokens {
@@ -57,15 +79,18 @@ func (s *splitter) split(text string) []word {
 			out = append(out, word{term, term, t.Start, t.End, true})
 			continue
 		}
-		out = appendWord(out, t.Term, t.Start, t.End)
+		out = appendWord(out, t.Term, t.Start, t.End, only)
 		if len(t.Term) == t.End-t.Start { // offsets of parts hold only for unfolded terms
-			out = appendParts(out, t.Term, t.Start)
+			out = appendParts(out, t.Term, t.Start, only)
 		}
 	}
 	return out
 }
 
-func appendWord(out []word, raw []byte, start, end int) []word {
+func appendWord(out []word, raw []byte, start, end int, only *initials) []word {
+	if len(raw) == 0 || !only.has(raw) {
+		return out
+	}
 	surface := fold(raw)
 	if surface == "" {
 		return out
@@ -74,11 +99,11 @@ func appendWord(out []word, raw []byte, start, end int) []word {
 }
 
 // appendParts adds the parts of an identifier, if it has more than one.
-func appendParts(out []word, raw []byte, start int) []word {
+func appendParts(out []word, raw []byte, start int, only *initials) []word {
 	from := 0
 	cut := func(to, next int) {
 		if to-from > 1 && to-from < len(raw) {
-			out = appendWord(out, raw[from:to], start+from, start+to)
+			out = appendWord(out, raw[from:to], start+from, start+to, only)
 		}
 		from = next
 	}

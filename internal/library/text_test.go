@@ -26,7 +26,7 @@ func TestSplitter(t *testing.T) {
 		{strings.Repeat("x", 101), ""},
 	} {
 		var got []string
-		for _, w := range newSplitter().split(c.text) {
+		for _, w := range newSplitter().split(c.text, nil) {
 			got = append(got, w.term)
 		}
 		if s := strings.Join(got, " "); s != c.want {
@@ -41,7 +41,7 @@ func FuzzSplitter(f *testing.F) {
 	}
 	s := newSplitter()
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, w := range s.split(text) {
+		for _, w := range s.split(text, nil) {
 			if w.term == "" || w.surface == "" || len(w.surface) > 20*maxWordBytes || utf8.ValidString(text) && !utf8.ValidString(w.term) {
 				t.Errorf("split %q: bad word %+v", text, w)
 			}

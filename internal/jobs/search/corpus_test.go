@@ -5,10 +5,13 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/jobyard/jobyard/internal/datatest"
 	"github.com/jobyard/jobyard/internal/library"
@@ -58,41 +61,53 @@ func loadCorpus(tb testing.TB, name string, headings bool) []library.Document {
 	return docs
 }
 
-// serve puts the documents into a library of the test's own and returns a job
-// over a replica that has them all.
-func serve(tb testing.TB, docs []library.Document) *Job {
+// publish puts the documents into a library of the test's own; last is the
+// token of the last write.
+func publish(tb testing.TB, docs []library.Document) (client redis.UniversalClient, last string) {
 	tb.Helper()
-	client := startRedis(tb)
+	client = startRedis(tb)
 	writer, err := library.NewWriter(client, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	token := "0-0"
 	for _, d := range docs {
-		if token, err = writer.Put(tb.Context(), d); err != nil {
+		if last, err = writer.Put(tb.Context(), d); err != nil {
 			tb.Fatal(err)
 		}
 	}
-	replica, err := library.Open(tb.Context(), library.Config{Dir: tb.TempDir()}, client)
+	return client, last
+}
+
+// follow opens a replica that begins with nothing and returns when it has
+// reached the token.
+func follow(tb testing.TB, client redis.UniversalClient, token string) (replica *library.Replica, stop func()) {
+	tb.Helper()
+	replica, err := library.Open(tb.Context(), library.Config{}, client)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- replica.Run(ctx) }()
-	tb.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			tb.Error(err)
-		}
-		if err := replica.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	started := time.Now()
 	if err := replica.WaitFor(tb.Context(), token); err != nil {
-		tb.Fatal(err)
+		tb.Error(err)
 	}
+	return replica, func() {
+		cancel()
+		if err := errors.Join(<-done, replica.Close()); err != nil {
+			tb.Error(err)
+		}
+	}
+}
+
+// serve returns a job over a library that holds the documents.
+func serve(tb testing.TB, docs []library.Document) *Job {
+	tb.Helper()
+	client, token := publish(tb, docs)
+	started := time.Now()
+	replica, stop := follow(tb, client, token)
+	took := time.Since(started)
+	tb.Cleanup(stop)
 	stats, err := replica.Stats()
 	if err != nil {
 		tb.Fatal(err)
@@ -101,7 +116,7 @@ func serve(tb testing.TB, docs []library.Document) *Job {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	tb.Logf("indexed %d sections of %d documents in %s: %.1f MB of text, %.1f MB on disk, heap %.1f MB",
-		stats.Sections, stats.Documents, time.Since(started).Round(time.Millisecond), mb(stats.TextBytes), mb(stats.DiskBytes), mb(int64(m.HeapAlloc)))
+		stats.Sections, stats.Documents, took.Round(time.Millisecond), mb(stats.TextBytes), mb(stats.DiskBytes), mb(int64(m.HeapAlloc)))
 	job, err := New(DefaultConfig(), replica)
 	if err != nil {
 		tb.Fatal(err)

@@ -1,9 +1,9 @@
 // Package search answers queries over the library: the job of the kind search.
 //
-// It promises to read only this node's replica of the corpus, to be done within the context,
-// and to give the same answer on every node that has reached the same token. What the
-// library finds it turns into what people read: excerpts with marks, addresses
-// with anchors, and the words that matched.
+// It promises to read only this node's replica of the corpus, to end with its
+// context, and to give the same answer on every node that has reached the same
+// token. What the library finds it turns into what people read: excerpts with
+// marks, addresses with anchors, and the words that matched.
 package search
 
 import (
