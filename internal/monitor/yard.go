@@ -49,7 +49,20 @@ func readYard(ctx context.Context, b *broker.Broker, s *results.Store, now func(
 	if over := len(y.nodes) - maxNodes; over > 0 {
 		y.nodes, y.hidden = y.nodes[:maxNodes], over
 	}
+	slices.SortFunc(y.nodes, byName)
 	return y, nil
+}
+
+// byName orders nodes as they are shown: each keeps its place while it lives,
+// and those that said goodbye go to the end.
+func byName(a, b broker.Node) int {
+	if gone := a.State == "stopped"; gone != (b.State == "stopped") {
+		if gone {
+			return 1
+		}
+		return -1
+	}
+	return strings.Compare(a.ID, b.ID)
 }
 
 // cleanNodes makes heartbeats safe to show: each name once, printable and of
