@@ -149,6 +149,15 @@ func (b *browser) look(width, height int64, scheme string) {
 	}})
 }
 
+// fits fails if something reaches over the screen's edge. (A phone would zoom
+// out then, so its own idea of the width does not tell.)
+func (b *browser) fits(width int64) {
+	b.tb.Helper()
+	if got := read[int64](b, `document.documentElement.scrollWidth`); got > width {
+		b.tb.Errorf("the page is %d px wide, and the screen %d", got, width)
+	}
+}
+
 // picture keeps a screenshot of the whole page.
 func (b *browser) picture(name string) {
 	b.tb.Helper()
@@ -197,9 +206,7 @@ func TestBrowser_Page(t *testing.T) {
 			l.sample(2 * time.Second)
 			b.await(`document.querySelectorAll("#nodes article").length === 4`)
 			b.picture("page-" + name + "-" + scheme)
-			if over := read[int](b, `document.documentElement.scrollWidth - window.innerWidth`); over > 0 {
-				t.Errorf("%s: the page is %d px wider than the screen", name, over)
-			}
+			b.fits(size[0])
 			for _, p := range read[[]string](b, contrast) {
 				t.Errorf("%s %s: contrast under 4.5: %s", name, scheme, p)
 			}
@@ -272,9 +279,7 @@ func TestBrowser_HostileNames(t *testing.T) {
 		b.open(server.URL)
 		b.await(settled)
 		b.picture(fmt.Sprintf("hostile-%d", width))
-		if over := read[int](b, `document.documentElement.scrollWidth - window.innerWidth`); over > 0 {
-			t.Errorf("the page is %d px wider than the screen", over)
-		}
+		b.fits(width)
 	}
 	if got := read[string](b, `document.querySelector("#nodes h3").textContent`); !strings.HasPrefix(got, "<img src=x") {
 		t.Errorf("got the name %q, want it as text", got)
@@ -283,6 +288,39 @@ func TestBrowser_HostileNames(t *testing.T) {
 		t.Error("a name became markup")
 	}
 	b.clean(server.URL)
+}
+
+func TestBrowser_RedisAway(t *testing.T) {
+	r := startRedis(t)
+	y := openYard(t, r.open(t))
+	y.enqueue("search", 40)
+	y.node("a")
+	y.sample(0)
+	r.stop()
+	y.sample(2 * time.Second)
+	server := httptest.NewServer(y.monitor.Handler())
+	defer server.Close()
+	defer y.monitor.Close()
+	b := newBrowser(t)
+	b.look(1440, 900, "light")
+	b.open(server.URL)
+	b.await(`document.querySelector("#link").dataset.state === "Redis is away" && document.querySelectorAll("#nodes article").length === 1`)
+	b.picture("redis-away-wide-light")
+	for _, p := range read[[]string](b, contrast) {
+		t.Errorf("contrast under 4.5: %s", p)
+	}
+	b.clean(server.URL)
+}
+
+func TestBrowser_ManyNodes(t *testing.T) {
+	_, home := playedHour(t, 14, 30)
+	b := newBrowser(t)
+	b.look(1920, 1080, "dark")
+	b.open(home)
+	b.await(settled)
+	b.picture("many-wide-dark")
+	b.fits(1920)
+	b.clean(home)
 }
 
 func TestBrowser_ComesBackByItself(t *testing.T) {

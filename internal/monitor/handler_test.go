@@ -152,6 +152,41 @@ func TestAsynqmon_ShowsBoundedPayloads(t *testing.T) {
 	}
 }
 
+func TestAsynqmon_ReadsOurData(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	y.enqueue("search", 1)
+	y.enqueue("search", 1, tasks.WithDelay(90*time.Second+123*time.Millisecond)) // our scores have fractions
+	y.sample(0)
+	for _, path := range []string{
+		"queues", "queues/search", "queues/search:bulk", "queue_stats", "servers", "scheduler_entries", "redis_info",
+		"queues/search/pending_tasks", "queues/search/scheduled_tasks", "queues/search/active_tasks",
+		"queues/search/retry_tasks", "queues/search/archived_tasks", "queues/search/completed_tasks",
+	} {
+		if w := y.get("GET", "/asynqmon/api/"+path); w.Code != 200 || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s: got %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
+func TestAsynqmon_RefusesHeavyPages(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	y.sample(0)
+	ctx, c := t.Context(), y.broker.Client()
+	big := strings.Repeat("x", maxResults/2+1)
+	for _, id := range []string{"a", "b"} {
+		c.HSet(ctx, broker.TaskKey("search", id), "result", big)
+		c.ZAdd(ctx, broker.QueueKey("search", "completed"), z(id))
+	}
+	if got := y.get("GET", "/asynqmon/api/queues/search/completed_tasks?size=20&page=1").Code; got != 413 {
+		t.Errorf("both results: got %d, want 413", got)
+	}
+	if got := y.get("GET", "/asynqmon/api/queues/search/completed_tasks?size=1&page=1").Code; got == 413 {
+		t.Errorf("one of them: got %d, want it shown", got)
+	}
+}
+
 func TestAsynqmon_MayChangeThings(t *testing.T) {
 	t.Parallel()
 	y := newYard(t, func(c *Config) { c.AsynqmonReadOnly = false })

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -76,6 +77,9 @@ func (l *lookout) stale(before *Overview, err error) *Overview {
 	}
 	o.At = l.now()
 	o.Redis = Redis{Error: err.Error()}
+	if away := (*broker.UnavailableError)(nil); errors.As(err, &away) {
+		o.Redis.Error = away.Error() // where and what to do, not what we were at
+	}
 	return o
 }
 

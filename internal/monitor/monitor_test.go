@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,15 @@ func TestMonitor_SeveralAtOnce(t *testing.T) {
 	}
 	if y.sample(time.Second); !y.monitor.latest.Load().Redis.Up {
 		t.Error("the others' Close closed the shared broker")
+	}
+}
+
+func TestNatural(t *testing.T) {
+	t.Parallel()
+	names := []string{"b", "yard-10-1", "yard-2-7", "yard-2", "yard-x", "2", "10", "", "yard-2-11"}
+	slices.SortFunc(names, natural)
+	if got, want := strings.Join(names, " "), " 2 10 b yard-2 yard-2-7 yard-2-11 yard-10-1 yard-x"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

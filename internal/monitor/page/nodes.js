@@ -17,14 +17,16 @@ export function nodes(root) {
     legend.hidden = s.nodes.length === 0;
     hidden.hidden = !s.hidden_nodes;
     text(hidden, `${count(s.hidden_nodes ?? 0)} more nodes are not shown.`);
-    text(tally, s.nodes.length ? `${count(s.total.nodes_up)} of ${count(s.nodes.length)} up` : "");
+    const up = s.redis.up ? `${count(s.total.nodes_up)} of ${count(s.nodes.length)} up` : "as of the last sample";
+    text(tally, s.nodes.length ? up : "");
     text(document.getElementById("mark-label"), `${percent(s.marks.memory)} of the limit`);
     cards(s.nodes, (n) => n.id, s, curves);
   };
 }
 
 // condition is a node's state in a word, and how bad that is.
-function condition(n) {
+function condition(n, s) {
+  if (!s.redis.up) return ["not known", "none"];
   if (n.state === "stopped") return ["stopped", "none"];
   if (!n.up) return [`silent for ${span(n.age_seconds)}`, "bad"];
   if (n.state === "draining") return ["draining", "warn"];
@@ -53,7 +55,7 @@ function card(node) {
   return {
     root,
     update(n, s, curves) {
-      const [word, bad] = condition(n);
+      const [word, bad] = condition(n, s);
       text(state, word);
       attribute(state, "class", `chip ${bad}`);
       attribute(root, "data-up", n.up);
