@@ -25,12 +25,13 @@ func (l Level) String() string { return [...]string{"ok", "warn", "bad"}[l] }
 // MarshalText implements encoding.TextMarshaler.
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
-// Alert is one thing that is wrong now.
+// Alert is one thing that is wrong now: what, and the figures and the remedy.
 type Alert struct {
 	Rule    string    `json:"rule"`
 	Subject string    `json:"subject,omitempty"`
 	Level   Level     `json:"level"`
 	Text    string    `json:"text"`
+	Detail  string    `json:"detail"`
 	Since   time.Time `json:"since"`
 }
 
@@ -42,7 +43,7 @@ type reading struct {
 	warn, bad     float64 // 0: there is no such mark
 	slack         float64
 	after, clear  time.Duration
-	text          string
+	text, detail  string
 }
 
 // level judges the figure; a level that was reached is only left by slack.
@@ -72,6 +73,7 @@ type alertState struct {
 // used by one goroutine.
 type rules struct {
 	cfg    Config
+	hasty  bool // there is only one look: what must last counts at once
 	states map[alertKey]*alertState
 	round  uint64
 	awayAt bool      // Redis was away in the last sample
@@ -113,7 +115,7 @@ func (r *rules) step(n reading, now time.Time, log zerolog.Logger) {
 	before, want := s.alert.Level, n.level(s.alert.Level)
 	if want == before {
 		s.turning = time.Time{}
-		s.alert.Text = n.text
+		s.alert.Text, s.alert.Detail = n.text, n.detail
 		return
 	}
 	if s.turning.IsZero() {
@@ -123,7 +125,7 @@ func (r *rules) step(n reading, now time.Time, log zerolog.Logger) {
 	if want < before {
 		hold = n.clear
 	}
-	if now.Sub(s.turning) < hold {
+	if now.Sub(s.turning) < hold && !r.hasty {
 		return
 	}
 	s.turning, s.alert.Level = time.Time{}, want
@@ -132,11 +134,11 @@ func (r *rules) step(n reading, now time.Time, log zerolog.Logger) {
 		if before == OK {
 			s.alert.Since = now
 		}
-		s.alert.Text = n.text
-		log.Warn().Str("rule", n.rule).Str("subject", n.subject).Stringer("level", want).Str("detail", n.text).Msg("alert started")
+		s.alert.Text, s.alert.Detail = n.text, n.detail
+		log.Warn().Str("rule", n.rule).Str("subject", n.subject).Stringer("level", want).Str("what", n.text).Str("detail", n.detail).Msg("alert started")
 	case want > OK:
-		s.alert.Text = n.text
-		log.Info().Str("rule", n.rule).Str("subject", n.subject).Stringer("level", want).Str("detail", n.text).Msg("alert eased")
+		s.alert.Text, s.alert.Detail = n.text, n.detail
+		log.Info().Str("rule", n.rule).Str("subject", n.subject).Stringer("level", want).Str("what", n.text).Str("detail", n.detail).Msg("alert eased")
 	default:
 		r.end(key, s, now, log)
 	}

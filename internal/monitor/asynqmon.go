@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -29,6 +30,9 @@ const (
 	maxShown = 4 << 10
 	// maxPage bounds a list of tasks.
 	maxPage = 100
+	// maxResults bounds the results behind one page of a list: Asynqmon reads
+	// them whole, however little of them it shows.
+	maxResults = 32 << 20
 	// maxAction bounds the body of a call that changes something.
 	maxAction = 1 << 20
 )
@@ -108,10 +112,55 @@ func (a *asynqmonMount) serveAPI(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	r.URL.RawQuery = query.Encode()
+	if heavy, err := a.tooHeavy(r); err != nil || heavy {
+		a.refuse(w, err)
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxAction)
 	// Asynqmon leaves the type to be guessed, and we forbid guessing.
 	w.Header().Set("Content-Type", "application/json")
 	a.handler.ServeHTTP(w, r)
+}
+
+// tooHeavy adds up the results that a list would read.
+func (a *asynqmonMount) tooHeavy(r *http.Request) (bool, error) {
+	queue, isList := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, asynqmonRoot+"/api/queues/"), "/completed_tasks")
+	if !isList {
+		return false, nil
+	}
+	size, page := number(r, "size", 20), number(r, "page", 1)
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+	defer cancel()
+	ids, err := a.client.ZRange(ctx, broker.QueueKey(queue, "completed"), int64(size*(page-1)), int64(size*page-1)).Result()
+	if err != nil {
+		return false, err
+	}
+	sizes, err := a.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, id := range ids {
+			p.HStrLen(ctx, broker.TaskKey(queue, id), "result")
+		}
+		return nil
+	})
+	var sum int64
+	for _, cmd := range sizes {
+		sum += cmd.(*redis.IntCmd).Val()
+	}
+	return sum > maxResults, err
+}
+
+func number(r *http.Request, name string, otherwise int) int {
+	if n, err := strconv.Atoi(r.URL.Query().Get(name)); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+func (a *asynqmonMount) refuse(w http.ResponseWriter, err error) {
+	if err != nil {
+		http.Error(w, "redis did not answer", http.StatusBadGateway)
+		return
+	}
+	http.Error(w, fmt.Sprintf("the results on this page are over %d MiB: show fewer rows a page", maxResults>>20), http.StatusRequestEntityTooLarge)
 }
 
 // shown bounds what Asynqmon shows of a payload or result.

@@ -25,10 +25,13 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/jobyard/jobyard/internal/broker"
 )
 
 var update = flag.Bool("update", false, "write docs/monitor.png anew")
@@ -146,6 +149,15 @@ func (b *browser) look(width, height int64, scheme string) {
 	}})
 }
 
+// fits fails if something reaches over the screen's edge. (A phone would zoom
+// out then, so its own idea of the width does not tell.)
+func (b *browser) fits(width int64) {
+	b.tb.Helper()
+	if got := read[int64](b, `document.documentElement.scrollWidth`); got > width {
+		b.tb.Errorf("the page is %d px wide, and the screen %d", got, width)
+	}
+}
+
 // picture keeps a screenshot of the whole page.
 func (b *browser) picture(name string) {
 	b.tb.Helper()
@@ -194,9 +206,7 @@ func TestBrowser_Page(t *testing.T) {
 			l.sample(2 * time.Second)
 			b.await(`document.querySelectorAll("#nodes article").length === 4`)
 			b.picture("page-" + name + "-" + scheme)
-			if over := read[int](b, `document.documentElement.scrollWidth - window.innerWidth`); over > 0 {
-				t.Errorf("%s: the page is %d px wider than the screen", name, over)
-			}
+			b.fits(size[0])
 			for _, p := range read[[]string](b, contrast) {
 				t.Errorf("%s %s: contrast under 4.5: %s", name, scheme, p)
 			}
@@ -246,6 +256,127 @@ func TestBrowser_Trouble(t *testing.T) {
 	b.picture("trouble-wide-light")
 	b.look(390, 844, "dark")
 	b.picture("trouble-narrow-dark")
+	for _, p := range read[[]string](b, contrast) {
+		t.Errorf("contrast under 4.5: %s", p)
+	}
+	b.clean(home)
+}
+
+func TestBrowser_HostileNames(t *testing.T) {
+	y := newYard(t)
+	evil := `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>` + strings.Repeat("W", 60)
+	y.node(evil)
+	y.node("__proto__", func(n *broker.Node) { n.Host, n.State, n.Isolation = evil, evil, evil })
+	y.node("silent", func(n *broker.Node) { n.SeenAt = n.SeenAt.Add(-time.Minute) })
+	y.node(strings.Repeat("n", 79), func(n *broker.Node) { n.SeenAt = n.SeenAt.Add(-time.Minute) })
+	y.sample(0)
+	server := httptest.NewServer(y.monitor.Handler())
+	defer server.Close()
+	defer y.monitor.Close()
+	b := newBrowser(t)
+	for _, width := range []int64{390, 1440} {
+		b.look(width, 900, "light")
+		b.open(server.URL)
+		b.await(settled)
+		b.picture(fmt.Sprintf("hostile-%d", width))
+		b.fits(width)
+	}
+	if got := read[string](b, `document.querySelector("#nodes h3").textContent`); !strings.HasPrefix(got, "<img src=x") {
+		t.Errorf("got the name %q, want it as text", got)
+	}
+	if read[int](b, `document.querySelectorAll("main img, main script").length`) > 0 || read[string](b, `document.title`) == "owned" {
+		t.Error("a name became markup")
+	}
+	b.clean(server.URL)
+}
+
+func TestBrowser_RedisAway(t *testing.T) {
+	r := startRedis(t)
+	y := openYard(t, r.open(t))
+	y.enqueue("search", 40)
+	y.node("a")
+	y.sample(0)
+	r.stop()
+	y.sample(2 * time.Second)
+	server := httptest.NewServer(y.monitor.Handler())
+	defer server.Close()
+	defer y.monitor.Close()
+	b := newBrowser(t)
+	b.look(1440, 900, "light")
+	b.open(server.URL)
+	b.await(`document.querySelector("#link").dataset.state === "Redis is away" && document.querySelectorAll("#nodes article").length === 1`)
+	b.picture("redis-away-wide-light")
+	for _, p := range read[[]string](b, contrast) {
+		t.Errorf("contrast under 4.5: %s", p)
+	}
+	b.clean(server.URL)
+}
+
+func TestBrowser_ManyNodes(t *testing.T) {
+	_, home := playedHour(t, 14, 30)
+	b := newBrowser(t)
+	b.look(1920, 1080, "dark")
+	b.open(home)
+	b.await(settled)
+	b.picture("many-wide-dark")
+	b.fits(1920)
+	b.clean(home)
+}
+
+func TestBrowser_ComesBackByItself(t *testing.T) {
+	l, home := playedHour(t, 2, 5)
+	b := newBrowser(t)
+	b.look(1440, 900, "dark")
+	b.open(home)
+	b.await(settled)
+	l.monitor.live.close() // every stream ends, and new ones are refused
+	b.await(`document.querySelector("#link").dataset.state === "reconnecting"`)
+	b.picture("reconnecting-wide-dark")
+	if got := read[string](b, `document.querySelector("#link").innerText`); !strings.Contains(got, "last sample") {
+		t.Errorf("got %q, want the time of the last sample", got)
+	}
+	l.monitor.live.mu.Lock()
+	l.monitor.live.closed = false
+	l.monitor.live.mu.Unlock()
+	b.await(settled)
+}
+
+func TestBrowser_TellsTheFigureUnderThePointer(t *testing.T) {
+	_, home := playedHour(t, 2, 5)
+	b := newBrowser(t)
+	b.look(1440, 900, "light")
+	b.open(home)
+	b.await(settled)
+	where := read[[]float64](b, `(() => { const r = document.querySelector(".chart.tall svg").getBoundingClientRect(); return [r.left + r.width - 20, r.top + 30]; })()`)
+	if err := chromedp.Do(b.ctx, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, where[0], where[1])); err != nil {
+		t.Fatal(err)
+	}
+	b.await(`/^\d\d:\d\d:\d\d · .* MiB · .* MiB$/.test(document.querySelector(".chart.tall .readout").textContent)`)
+	b.picture("pointer-wide-light")
+	b.clean(home)
+}
+
+// TestBrowser_Picture writes the picture of the README.
+func TestBrowser_Picture(t *testing.T) {
+	if !*update {
+		t.Skip("run with -update to write docs/monitor.png anew")
+	}
+	home := os.Getenv("JOBYARD_MONITOR")
+	if home == "" {
+		_, home = playedHour(t, 4, 60)
+	}
+	b := newBrowser(t)
+	b.look(1440, 900, "light")
+	b.open(home)
+	b.await(settled)
+	b.await(`document.querySelectorAll("#nodes article").length > 0`)
+	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("..", "..", "docs", "monitor.png"), png, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	b.clean(home)
 }
 

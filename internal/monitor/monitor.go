@@ -25,7 +25,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
-	"github.com/jobyard/jobyard/internal/results"
 )
 
 // Config says what is watched how closely.
@@ -77,14 +76,8 @@ func (c Config) limit(queue string) int {
 
 // Monitor watches one yard.
 type Monitor struct {
-	cfg      Config
-	broker   *broker.Broker
-	store    *results.Store
-	log      zerolog.Logger
-	now      func() time.Time
-	rates    *rates
+	*lookout
 	history  *history
-	rules    *rules
 	live     *live
 	registry *prometheus.Registry
 	asynqmon *asynqmonMount
@@ -98,8 +91,8 @@ func New(cfg Config, b *broker.Broker, log zerolog.Logger) (*Monitor, error) {
 		return nil, err
 	}
 	m := &Monitor{
-		cfg: cfg, broker: b, store: results.New(b), log: log.With().Str("component", "monitor").Logger(), now: time.Now,
-		rates: newRates(), history: newHistory(cfg.History, cfg.SampleEvery), rules: newRules(cfg), live: newLive(),
+		lookout: newLookout(cfg, b, log.With().Str("component", "monitor").Logger()),
+		history: newHistory(cfg.History, cfg.SampleEvery), live: newLive(),
 	}
 	m.registry = newRegistry(m)
 	mount, err := newAsynqmon(b, cfg.AsynqmonReadOnly)
@@ -128,25 +121,19 @@ func (m *Monitor) Run(ctx context.Context) error {
 	}
 }
 
-// sample looks once: it reads, remembers, judges and tells.
+// sample looks once, remembers and tells.
 func (m *Monitor) sample(ctx context.Context) {
-	y, err := readYard(ctx, m.broker, m.store, m.now)
+	before := m.latest.Load()
+	o, _ := m.look(ctx, before) // what is wrong is in it
 	if ctx.Err() != nil {
 		return
 	}
-	before := m.latest.Load()
-	var o *Overview
-	if err != nil {
-		o = m.stale(before, err)
-	} else {
-		o = m.overview(y)
+	if o.Redis.Up {
 		m.history.add(o)
 		if before == nil || !before.Redis.Up {
 			m.register(ctx)
 		}
 	}
-	o.Alerts = m.rules.judge(o, m.log)
-	o.Verdict = verdict(o)
 	m.latest.Store(o)
 	m.live.publish(o)
 }

@@ -36,7 +36,7 @@ const (
 func (r *rules) redis(o *Overview) reading {
 	n := reading{rule: ruleRedis, bad: 1}
 	if !o.Redis.Up {
-		n.value, n.text = 1, "Redis is away: "+o.Redis.Error
+		n.value, n.text, n.detail = 1, "Redis is away", o.Redis.Error
 	}
 	return n
 }
@@ -73,10 +73,11 @@ func (r *rules) keep(rule string) {
 func queueReading(q Queue) reading {
 	n := reading{
 		rule: ruleQueue, subject: q.Name, value: float64(q.Waiting) / float64(q.Limit), warn: queueWarn, bad: 1, slack: slack,
-		text: fmt.Sprintf("queue %s is filling: %d of %d tasks wait", q.Name, q.Waiting, q.Limit),
+		text: fmt.Sprintf("queue %s is filling", q.Name), detail: fmt.Sprintf("%d of %d tasks wait", q.Waiting, q.Limit),
 	}
 	if q.Waiting >= int64(q.Limit) {
-		n.text = fmt.Sprintf("queue %s is full: %d of %d tasks wait, and producers are refused until it drains", q.Name, q.Waiting, q.Limit)
+		n.text = fmt.Sprintf("queue %s is full", q.Name)
+		n.detail += "; producers are refused until it drains"
 	}
 	return n
 }
@@ -85,7 +86,8 @@ func (r *rules) memoryReading(n Node) reading {
 	m := reading{rule: ruleMemory, subject: n.ID, warn: r.cfg.MemoryWarn, bad: 1, slack: slack}
 	if n.Up && n.MemoryLimit > 0 {
 		m.value = float64(n.RSS) / float64(n.MemoryLimit)
-		m.text = fmt.Sprintf("node %s uses %.0f %% of its memory limit (%s of %s)", n.ID, 100*m.value, size(n.RSS), size(n.MemoryLimit))
+		m.text = fmt.Sprintf("node %s is at %.0f %% of its memory limit", n.ID, 100*m.value)
+		m.detail = fmt.Sprintf("%s of %s are resident", size(n.RSS), size(n.MemoryLimit))
 	}
 	return m
 }
@@ -93,8 +95,8 @@ func (r *rules) memoryReading(n Node) reading {
 func silentReading(n Node) reading {
 	s := reading{rule: ruleSilent, subject: n.ID, warn: 1, clear: steady}
 	if n.silent() {
-		s.value = 1
-		s.text = fmt.Sprintf("node %s has been silent for %s", n.ID, span(n.AgeSeconds))
+		s.value, s.text = 1, fmt.Sprintf("node %s is silent", n.ID)
+		s.detail = fmt.Sprintf("last heard of %s ago", span(n.AgeSeconds))
 	}
 	return s
 }
@@ -111,14 +113,14 @@ func workReadings(o *Overview) []reading {
 	}
 	none := reading{rule: ruleNoWorker, bad: 1, after: patience}
 	if o.Total.NodesUp == 0 && all > 0 {
-		none.value, none.text = 1, fmt.Sprintf("no worker is up, and %s: start one with `worker`", waits(all))
+		none.value, none.text, none.detail = 1, "no worker is up", waits(all)+"; start one with: worker"
 	}
 	readings := []reading{none}
 	for _, k := range o.Kinds {
 		n := reading{rule: ruleUnserved, subject: k.Kind, bad: 1, after: patience}
 		if waiting := pending[k.Kind]; o.Total.NodesUp > 0 && k.Slots == 0 && waiting > 0 {
-			n.value = 1
-			n.text = fmt.Sprintf("no node takes %s, and %s: start one with `worker --slots %s=2`", k.Kind, waits(waiting), k.Kind)
+			n.value, n.text = 1, "no node takes "+k.Kind
+			n.detail = fmt.Sprintf("%s; start a node that does with: worker --slots %s=2", waits(waiting), k.Kind)
 		}
 		readings = append(readings, n)
 	}

@@ -16,13 +16,16 @@ type Verdict struct {
 
 // verdict sums up the alerts, or says what goes on.
 func verdict(o *Overview) Verdict {
-	switch n := len(o.Alerts); {
-	case n == 1:
-		return Verdict{o.Alerts[0].Level, sentence(o.Alerts[0].Text)}
-	case n == 2:
-		return Verdict{o.Alerts[0].Level, sentence(o.Alerts[0].Text + "; and one more thing needs attention")}
-	case n > 2:
-		return Verdict{o.Alerts[0].Level, sentence(fmt.Sprintf("%s; and %d more things need attention", o.Alerts[0].Text, n-1))}
+	if n := len(o.Alerts); n > 0 {
+		worst := o.Alerts[0]
+		text := worst.Text + ", and one more thing needs attention"
+		switch {
+		case n == 1:
+			text = worst.Text + ": " + worst.Detail
+		case n > 2:
+			text = fmt.Sprintf("%s, and %d more things need attention", worst.Text, n-1)
+		}
+		return Verdict{worst.Level, sentence(text)}
 	}
 	t := o.Total
 	if t.NodesUp == 0 {
@@ -86,10 +89,18 @@ func span(seconds float64) string {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
+	case d < time.Hour:
+		return two(d, time.Minute, "min", time.Second, "s")
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+		return two(d, time.Hour, "h", time.Minute, "min")
 	}
-	return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	return two(d, 24*time.Hour, "d", time.Hour, "h")
+}
+
+func two(d, large time.Duration, largeName string, small time.Duration, smallName string) string {
+	text := fmt.Sprintf("%d %s", d/large, largeName)
+	if rest := d % large / small; rest > 0 {
+		text += fmt.Sprintf(" %d %s", rest, smallName)
+	}
+	return text
 }

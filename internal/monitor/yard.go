@@ -17,8 +17,9 @@ import (
 const (
 	// maxNodes bounds the nodes that are shown, and so the label values.
 	maxNodes = 200
-	// maxName bounds a name that a node gives of itself, in characters.
+	// maxName and maxWord bound what a node says of itself, in characters.
 	maxName = 80
+	maxWord = 16
 	// readTimeout bounds one look, so that scrapes and samples stay quick while
 	// Redis is away.
 	readTimeout = 2 * time.Second
@@ -49,7 +50,45 @@ func readYard(ctx context.Context, b *broker.Broker, s *results.Store, now func(
 	if over := len(y.nodes) - maxNodes; over > 0 {
 		y.nodes, y.hidden = y.nodes[:maxNodes], over
 	}
+	slices.SortFunc(y.nodes, byName)
 	return y, nil
+}
+
+// byName orders nodes as they are shown: each keeps its place while it lives,
+// and those that said goodbye go to the end.
+func byName(a, b broker.Node) int {
+	if gone := a.State == "stopped"; gone != (b.State == "stopped") {
+		if gone {
+			return 1
+		}
+		return -1
+	}
+	return natural(a.ID, b.ID)
+}
+
+// natural compares names so that yard-2 comes before yard-10.
+func natural(a, b string) int {
+	for a != "" && b != "" {
+		x, y := a[:digits(a)], b[:digits(b)]
+		if x != "" && y != "" {
+			if c := cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(x, y)); c != 0 {
+				return c
+			}
+			a, b = a[len(x):], b[len(y):]
+			continue
+		}
+		if a[0] != b[0] {
+			break
+		}
+		a, b = a[1:], b[1:]
+	}
+	return strings.Compare(a, b)
+}
+
+// digits is how long the number is with which s begins.
+func digits(s string) int {
+	rest := strings.TrimLeft(s, "0123456789")
+	return len(s) - len(rest)
 }
 
 // cleanNodes makes heartbeats safe to show: each name once, printable and of
@@ -58,15 +97,15 @@ func readYard(ctx context.Context, b *broker.Broker, s *results.Store, now func(
 // each time.
 func cleanNodes(nodes []broker.Node, now time.Time) []broker.Node {
 	seen := make(map[string]bool, len(nodes))
-	clean := make([]broker.Node, 0, len(nodes))
+	list := make([]broker.Node, 0, len(nodes))
 	for _, n := range nodes {
-		n.ID = cleanName(n.ID)
+		n.ID = clean(n.ID, maxName)
 		if n.ID == "" || seen[n.ID] {
 			continue
 		}
 		seen[n.ID] = true
-		n.Host, n.Version = cleanName(n.Host), cleanName(n.Version)
-		n.State, n.Isolation = cleanName(n.State), cleanName(n.Isolation)
+		n.Host, n.Version = clean(n.Host, maxName), clean(n.Version, maxName)
+		n.State, n.Isolation = clean(n.State, maxWord), clean(n.Isolation, maxWord)
 		n.RSS, n.HeapLive, n.MemoryLimit = max(0, n.RSS), max(0, n.HeapLive), max(0, n.MemoryLimit)
 		n.Goroutines, n.OpenFiles = max(0, n.Goroutines), max(0, n.OpenFiles)
 		if math.IsNaN(n.CPUPercent) || math.IsInf(n.CPUPercent, 0) {
@@ -74,9 +113,9 @@ func cleanNodes(nodes []broker.Node, now time.Time) []broker.Node {
 		}
 		n.CPUPercent = min(max(0, n.CPUPercent), 100_000)
 		n.Kinds = cleanKinds(n.Kinds)
-		clean = append(clean, n)
+		list = append(list, n)
 	}
-	slices.SortFunc(clean, func(a, b broker.Node) int {
+	slices.SortFunc(list, func(a, b broker.Node) int {
 		if up := a.Up(now); up != b.Up(now) {
 			if up {
 				return -1
@@ -85,28 +124,28 @@ func cleanNodes(nodes []broker.Node, now time.Time) []broker.Node {
 		}
 		return cmp.Or(a.StartedAt.Compare(b.StartedAt), strings.Compare(a.ID, b.ID))
 	})
-	return clean
+	return list
 }
 
 func cleanKinds(kinds map[string]broker.NodeKind) map[string]broker.NodeKind {
-	clean := make(map[string]broker.NodeKind, len(kinds))
+	known := make(map[string]broker.NodeKind, len(tasks.KindNames()))
 	for _, name := range tasks.KindNames() {
 		if k, ok := kinds[name]; ok {
 			k.Slots, k.Busy = max(0, k.Slots), max(0, k.Busy)
 			k.Completed, k.Failed = max(0, k.Completed), max(0, k.Failed)
-			clean[name] = k
+			known[name] = k
 		}
 	}
-	return clean
+	return known
 }
 
-// cleanName bounds a name and replaces what terminals and log readers could
-// take for a command.
-func cleanName(s string) string {
+// clean bounds a text and replaces what terminals and log readers could take
+// for a command.
+func clean(s string, most int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range s {
-		if n++; n > maxName {
+		if n++; n > most {
 			b.WriteRune('…')
 			break
 		}

@@ -202,10 +202,15 @@ func (l *load) serve(kind string, n, wave float64) {
 		k.Failed += int64(failed)
 		node.Kinds[kind] = k
 	}
+	active := broker.QueueKey(kind, "active")
+	c.Del(ctx, active)
 	for _, node := range l.nodes {
 		k := node.Kinds[kind]
 		k.Busy = min(k.Slots, max(0, int(2.2*wave+l.random.NormFloat64())))
 		node.Kinds[kind] = k
+		for i := range k.Busy {
+			c.LPush(ctx, active, fmt.Sprintf("%s-%d", node.ID, i))
+		}
 	}
 }
 

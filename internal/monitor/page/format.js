@@ -31,9 +31,14 @@ export function span(s) {
   if (s < 10) return `${s.toFixed(1)} s`;
   s = Math.round(s);
   if (s < 120) return `${s} s`;
-  if (s < 7200) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  if (s < 172800) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+  if (s < 3600) return two(s, 60, "min", 1, "s");
+  if (s < 172800) return two(s, 3600, "h", 60, "min");
+  return two(s, 86400, "d", 3600, "h");
+}
+
+function two(s, large, largeName, small, smallName) {
+  const rest = Math.floor((s % large) / small);
+  return `${Math.floor(s / large)} ${largeName}${rest ? ` ${rest} ${smallName}` : ""}`;
 }
 
 export const clock = (date) => clockFormat.format(date);

@@ -43,7 +43,7 @@ function queue(q) {
   const paused = el("span", "chip warn", "paused");
   const bar = meter(`${q.queue}: waiting against the limit`);
   const picture = chart(`${q.queue}, waiting`, "low", ["waiting"], 30, (v) => `${brief(v)} waiting`);
-  const figures = facts("facts", [...states, "oldest"]);
+  const figures = facts("facts row", [...states, "oldest"]);
   const root = el(
     "section", "queue",
     el("header", "", el("h4", "", q.queue), paused, depth),
@@ -63,6 +63,9 @@ function queue(q) {
       picture.update(curves, [line], { words: `now ${count(q.waiting)}, highest ${brief(peak)}` });
       for (const state of states) figures.set(state, brief(q.counts[state] ?? 0));
       figures.set("oldest", q.oldest_seconds > 0 ? span(q.oldest_seconds) : "–");
+      // A queue that was empty for as long as is known needs no picture.
+      const idle = q.bulk && peak === 0 && states.every((state) => !q.counts[state]);
+      picture.root.hidden = figures.root.hidden = idle;
     },
   };
 }

@@ -8,19 +8,25 @@ export function nodes(root) {
   const cards = keyed(root, card);
   const empty = document.getElementById("no-nodes");
   const hidden = document.getElementById("hidden-nodes");
+  const none = document.getElementById("nodes-none");
+  const legend = document.querySelector("#nodes-head .legend");
   const tally = document.getElementById("nodes-count");
   return (s, curves) => {
     empty.hidden = s.nodes.length > 0 || !s.redis.up;
+    none.hidden = s.nodes.length > 0;
+    legend.hidden = s.nodes.length === 0;
     hidden.hidden = !s.hidden_nodes;
     text(hidden, `${count(s.hidden_nodes ?? 0)} more nodes are not shown.`);
-    text(tally, s.nodes.length ? `${count(s.total.nodes_up)} of ${count(s.nodes.length)} up` : "");
+    const up = s.redis.up ? `${count(s.total.nodes_up)} of ${count(s.nodes.length)} up` : "as of the last sample";
+    text(tally, s.nodes.length ? up : "");
     text(document.getElementById("mark-label"), `${percent(s.marks.memory)} of the limit`);
     cards(s.nodes, (n) => n.id, s, curves);
   };
 }
 
 // condition is a node's state in a word, and how bad that is.
-function condition(n) {
+function condition(n, s) {
+  if (!s.redis.up) return ["not known", "none"];
   if (n.state === "stopped") return ["stopped", "none"];
   if (!n.up) return [`silent for ${span(n.age_seconds)}`, "bad"];
   if (n.state === "draining") return ["draining", "warn"];
@@ -41,7 +47,7 @@ function card(node) {
     const view = slots(`${k.kind}: busy slots`, k.kind);
     return { root: view.root, update: (k) => view.update(k.busy, k.slots) };
   });
-  const figures = facts("facts", figuresOf);
+  const figures = facts("facts four", figuresOf);
   const title = el("h3", "", node.id);
   title.title = node.id;
   const root = el("article", "card node", el("header", "", title, state), where, memory, bar.root, picture.root, kinds, figures.root);
@@ -49,13 +55,14 @@ function card(node) {
   return {
     root,
     update(n, s, curves) {
-      const [word, bad] = condition(n);
+      const [word, bad] = condition(n, s);
       text(state, word);
       attribute(state, "class", `chip ${bad}`);
       attribute(root, "data-up", n.up);
       text(where, [n.host, n.pid ? `process ${n.pid}` : "", n.version].filter(Boolean).join(" · "));
       showMemory(n, s, curves);
-      rows(Object.entries(n.kinds).map(([kind, k]) => ({ kind, ...k })), (k) => k.kind);
+      const taken = s.kinds.filter((k) => n.kinds[k.kind]);
+      rows(taken.map((k) => ({ kind: k.kind, ...n.kinds[k.kind] })), (k) => k.kind);
       showFigures(n, s);
     },
   };

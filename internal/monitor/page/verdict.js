@@ -8,7 +8,8 @@ export function verdict(root) {
   const announce = document.getElementById("announce");
   let told = null;
   return (s) => {
-    attribute(root, "data-level", s.verdict.level);
+    const idle = s.verdict.level === "ok" && s.total.nodes_up === 0;
+    attribute(root, "data-level", idle ? "idle" : s.verdict.level);
     text(sentence, s.verdict.text);
     list(s.alerts, (a) => `${a.rule} ${a.subject ?? ""}`);
     // Figures in the sentence change with every sample; what is read aloud
@@ -23,14 +24,16 @@ export function verdict(root) {
 
 function alert() {
   const chip = el("span", "chip");
-  const words = el("span", "words");
+  const words = el("strong", "words");
+  const detail = el("span", "words detail");
   const since = el("time", "muted");
   return {
-    root: el("li", "", chip, words, since),
+    root: el("li", "", chip, words, detail, since),
     update(a) {
       text(chip, a.level === "bad" ? "trouble" : "attention");
       attribute(chip, "class", `chip ${a.level}`);
       text(words, a.text);
+      text(detail, a.detail);
       const at = new Date(a.since);
       attribute(since, "datetime", a.since);
       text(since, `since ${clock(at)}`);
