@@ -92,7 +92,7 @@ func TestKeep_LeavesOtherRowsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "new", "results.json")
 	mine := func(ours float64) []measured {
-		return []measured{{row{name: "drain", unit: "tasks/s"}, []float64{ours}, []float64{100}}}
+		return []measured{{row: row{name: "drain", unit: "tasks/s"}, ours: []float64{ours}, base: []float64{100}}}
 	}
 	if err := keep(path, mine(150)); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -26,8 +25,8 @@ func drainTrial(p *pair, n counts) trial {
 			{"raw drain", p.base, drainRaw(p.base, n.drain)},
 		},
 		rows: []row{
-			{"drain", unit, false, figure{ours, 0}, figure{base, 0}, note},
-			{"drain_batch", unit, false, figure{batch, 0}, figure{base, 0}, noteBatch},
+			{"drain", unit, false, figure{ours, 0}, figure{base, 0}, true, note},
+			{"drain_batch", unit, false, figure{batch, 0}, figure{base, 0}, true, noteBatch},
 		},
 	}
 }
@@ -89,11 +88,11 @@ func drainRaw(s *server, n int) func(context.Context) ([]float64, error) {
 // warmUp'th task until the last one is acknowledged.
 func drained(ctx context.Context, s *server, queue string, n int, start func(count func(string)) (stop func() error, err error)) ([]float64, error) {
 	var ran atomic.Int64
-	warm, last := make(chan time.Time, 1), make(chan struct{})
+	warm, last := make(chan stopwatch, 1), make(chan struct{})
 	stop, err := start(func(string) {
 		switch ran.Add(1) {
 		case warmUp:
-			warm <- time.Now()
+			warm <- s.watch(ctx)
 		case int64(warmUp + n):
 			close(last)
 		}
@@ -108,15 +107,13 @@ func drained(ctx context.Context, s *server, queue string, n int, start func(cou
 		return nil, fmt.Errorf("%d of %d tasks ran: %w", ran.Load(), warmUp+n, ctx.Err())
 	}
 	emptied := s.emptied(ctx, queue)
-	took := time.Since(<-warm)
-	if err := stop(); err != nil {
+	watch := <-warm
+	figures, err := watch.figures(ctx, n)
+	if err := firstOf([]error{emptied, err, stop()}); err != nil {
 		return nil, err
-	}
-	if emptied != nil {
-		return nil, emptied
 	}
 	if got := ran.Load(); got != int64(warmUp+n) {
 		return nil, fmt.Errorf("%d tasks ran %d times", warmUp+n, got)
 	}
-	return []float64{float64(n) / took.Seconds()}, nil
+	return figures, nil
 }

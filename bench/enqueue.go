@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -31,10 +30,10 @@ func enqueueTrial(p *pair, n counts) trial {
 			{"ours enqueue bulk", p.ours, enqueueBulk(p.ours, n.enqueue)},
 		},
 		rows: []row{
-			{"enqueue_1", unit, false, figure{ours1, 0}, figure{base1, 0}, note},
-			{"enqueue_64", unit, false, figure{ours64, 0}, figure{base64, 0}, note},
-			{"enqueue_bulk", unit, false, figure{bulk, 0}, figure{base1, 0}, noteBulk},
-			{"enqueue_bulk_vs_64", unit, false, figure{bulk, 0}, figure{base64, 0}, noteBulk},
+			{"enqueue_1", unit, false, figure{ours1, 0}, figure{base1, 0}, true, note},
+			{"enqueue_64", unit, false, figure{ours64, 0}, figure{base64, 0}, true, note},
+			{"enqueue_bulk", unit, false, figure{bulk, 0}, figure{base1, 0}, true, noteBulk},
+			{"enqueue_bulk_vs_64", unit, false, figure{bulk, 0}, figure{base64, 0}, true, noteBulk},
 		},
 	}
 }
@@ -54,7 +53,7 @@ func enqueueOurs(s *server, n, callers int) func(context.Context) ([]float64, er
 		}
 		defer c.Close()
 		all := requests(warmUp + n)
-		return rate(ctx, len(all), callers, func(i int) error {
+		return s.rate(ctx, n, callers, func(i int) error {
 			_, err := c.Enqueue(ctx, all[i])
 			return err
 		})
@@ -72,7 +71,7 @@ func enqueueRaw(s *server, n, callers int) func(context.Context) ([]float64, err
 		}
 		defer c.Close()
 		all := rawTasks(warmUp + n)
-		return rate(ctx, len(all), callers, func(i int) error {
+		return s.rate(ctx, n, callers, func(i int) error {
 			_, err := c.EnqueueContext(ctx, all[i], asynq.Queue(kind))
 			return err
 		})
@@ -93,11 +92,11 @@ func enqueueBulk(s *server, n int) func(context.Context) ([]float64, error) {
 		if err := enqueueAll(ctx, c, all[:warmUp]); err != nil {
 			return nil, err
 		}
-		start := time.Now()
+		watch := s.watch(ctx)
 		if err := enqueueAll(ctx, c, all[warmUp:]); err != nil {
 			return nil, err
 		}
-		return []float64{float64(n) / time.Since(start).Seconds()}, nil
+		return watch.figures(ctx, n)
 	}
 }
 
@@ -114,17 +113,16 @@ func enqueueAll(ctx context.Context, c *client.Client, all []tasks.Request) erro
 	return nil
 }
 
-// rate does the work with so many callers at once, and counts what they do in
-// a second after the first warmUp calls.
-func rate(ctx context.Context, n, callers int, do func(i int) error) ([]float64, error) {
+// rate measures n tasks with so many callers at once, after warmUp others.
+func (s *server) rate(ctx context.Context, n, callers int, do func(i int) error) ([]float64, error) {
 	if err := inFlight(ctx, 0, warmUp, callers, do); err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	if err := inFlight(ctx, warmUp, n, callers, do); err != nil {
+	watch := s.watch(ctx)
+	if err := inFlight(ctx, warmUp, warmUp+n, callers, do); err != nil {
 		return nil, err
 	}
-	return []float64{float64(n-warmUp) / time.Since(start).Seconds()}, nil
+	return watch.figures(ctx, n)
 }
 
 // inFlight calls do for every number in [from, to), callers at a time, and

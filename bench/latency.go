@@ -38,10 +38,10 @@ func latencyTrial(p *pair, n counts) trial {
 			}},
 		},
 		rows: []row{
-			{"idle_latency_p50", unit, true, figure{ours, 0}, figure{base, 0}, note},
-			{"idle_latency_p99", unit, true, figure{ours, 1}, figure{base, 1}, note},
-			{"idle_latency_p50_vs_5ms", unit, true, figure{ours, 0}, figure{fast, 0}, note},
-			{"idle_latency_p99_vs_5ms", unit, true, figure{ours, 1}, figure{fast, 1}, note},
+			{"idle_latency_p50", unit, true, figure{ours, 0}, figure{base, 0}, false, note},
+			{"idle_latency_p99", unit, true, figure{ours, 1}, figure{base, 1}, false, note},
+			{"idle_latency_p50_vs_5ms", unit, true, figure{ours, 0}, figure{fast, 0}, false, note},
+			{"idle_latency_p99_vs_5ms", unit, true, figure{ours, 1}, figure{fast, 1}, false, note},
 		},
 	}
 }

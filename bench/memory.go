@@ -25,7 +25,7 @@ func memoryTrial(p *pair, n counts) trial {
 			{"ours worker rss", p.ours, childRSS("ours", p.ours, n.settle)},
 			{"raw worker rss", p.base, childRSS("base", p.base, n.settle)},
 		},
-		rows: []row{{"worker_rss", "MiB", true, figure{ours, 0}, figure{base, 0}, note}},
+		rows: []row{{"worker_rss", "MiB", true, figure{ours, 0}, figure{base, 0}, false, note}},
 	}
 }
 

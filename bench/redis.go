@@ -126,14 +126,14 @@ func (s *server) reset(ctx context.Context) error {
 }
 
 // info reads a number of INFO.
-func (s *server) info(ctx context.Context, section, field string) (int64, error) {
+func (s *server) info(ctx context.Context, section, field string) (float64, error) {
 	text, err := s.control.Info(ctx, section).Result()
 	if err != nil {
 		return 0, fmt.Errorf("read redis's %s: %w", section, err)
 	}
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), field+":"); ok {
-			return strconv.ParseInt(value, 10, 64)
+			return strconv.ParseFloat(value, 64)
 		}
 	}
 	return 0, fmt.Errorf("redis's %s has no %s", section, field)

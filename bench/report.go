@@ -28,6 +28,9 @@ func printTable(w io.Writer, rows []measured) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print the table: %w", err)
 	}
+	if err := printCosts(w, rows); err != nil {
+		return err
+	}
 	fmt.Fprintln(w, "\nFigures are medians of the rounds; a ratio over 1 is better for us.")
 	var notes []string
 	for _, m := range rows {
@@ -37,6 +40,32 @@ func printTable(w io.Writer, rows []measured) error {
 		fmt.Fprintln(w, "-", note)
 	}
 	return nil
+}
+
+// printCosts writes what a task costs in CPU time.
+func printCosts(w io.Writer, rows []measured) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "\nCPU time a task\tunit\tours: process\tredis\traw asynq: process\tredis\tratio of the sums\t")
+	for _, m := range rows {
+		if m.costs {
+			ours, oursRedis := costs(m.oursCPU)
+			base, baseRedis := costs(m.baseCPU)
+			fmt.Fprintf(t, "%s\tµs\t%s\t%s\t%s\t%s\t%s\t\n", m.name, short(ours), short(oursRedis), short(base), short(baseRedis),
+				short((base+baseRedis)/(ours+oursRedis)))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("print the costs: %w", err)
+	}
+	return nil
+}
+
+func costs(rounds [][2]float64) (process, redis float64) {
+	var p, r []float64
+	for _, c := range rounds {
+		p, r = append(p, c[0]), append(r, c[1])
+	}
+	return median(p), median(r)
 }
 
 // short writes figures with three digits or more.

@@ -21,11 +21,13 @@ type subject struct {
 // place among the subject's figures.
 type figure struct{ subject, at int }
 
-// row compares two figures.
+// row compares two figures. Behind those of a row with costs come the figures
+// of a stopwatch.
 type row struct {
 	name, unit string
 	less       bool // less is better
 	ours, base figure
+	costs      bool
 	note       string
 }
 
@@ -42,6 +44,8 @@ type trial struct {
 type measured struct {
 	row
 	ours, base []float64
+	// What a task cost in CPU time, if the row tells: of the process and of Redis.
+	oursCPU, baseCPU [][2]float64
 }
 
 // roundLimit bounds one round of one subject.
@@ -88,8 +92,11 @@ func (t trial) run(ctx context.Context, s settings) (rows []measured, err error)
 	for _, r := range t.rows {
 		m := measured{row: r}
 		for _, f := range figures {
-			m.ours = append(m.ours, f[r.ours.subject][r.ours.at])
-			m.base = append(m.base, f[r.base.subject][r.base.at])
+			ours, base := f[r.ours.subject][r.ours.at:], f[r.base.subject][r.base.at:]
+			m.ours, m.base = append(m.ours, ours[0]), append(m.base, base[0])
+			if r.costs {
+				m.oursCPU, m.baseCPU = append(m.oursCPU, [2]float64(ours[1:])), append(m.baseCPU, [2]float64(base[1:]))
+			}
 		}
 		rows = append(rows, m)
 	}
