@@ -42,7 +42,11 @@ race: ## all tests with the race detector (needs a C compiler)
 check: fmt-check vet lint race build ## what must be green before a commit
 
 .PHONY: bench
-bench: ## all benchmarks of the packages
+bench: ## the queue beside raw asynq: make bench BENCH='-quick -rows drain'
+	go run ./bench $(BENCH)
+
+.PHONY: microbench
+microbench: ## all benchmarks of the packages
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: cover
