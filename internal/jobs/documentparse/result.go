@@ -111,9 +111,10 @@ func (b *builder) titleOr(sections []tasks.DocumentSection) string {
 	return best
 }
 
-// prose is up to 4 KB of text that people wrote: no code, no tables.
+// prose is up to 1.5 KB of text that people wrote: no code, no tables. More makes
+// the language no surer and costs more than the parse of a small document.
 func (b *builder) prose() string {
-	const enough = 4 << 10
+	const enough = 1500
 	var s strings.Builder
 	for _, bl := range b.blocks {
 		if bl.kind == blockText || bl.kind == blockHeading {
