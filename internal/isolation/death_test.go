@@ -1,0 +1,207 @@
+package isolation
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// Every way to misbehave ends with its own reason, and seven neighbors on the
+// same pool finish unharmed.
+func TestPool_offenders(t *testing.T) {
+	const wall = 700 * time.Millisecond
+	const ample = 15 * time.Second // where another limit is to be met
+	cases := []struct {
+		job    string
+		in     string
+		limits Limits
+		want   tasks.Reason
+		says   string
+		stderr string
+	}{
+		{job: "loop", want: tasks.ReasonTimeout, says: "time limit of 700ms"},
+		{job: "loop", limits: Limits{CPU: 150 * time.Millisecond}, want: tasks.ReasonCPU, says: "processor time"},
+		{job: "ignore", want: tasks.ReasonTimeout},
+		{job: "syscall", want: tasks.ReasonTimeout},
+		{job: "polite", want: tasks.ReasonTimeout},
+		{job: "five gigabytes", want: tasks.ReasonOOM, says: "96 MiB of memory"},
+		{job: "balloon", want: tasks.ReasonOOM, says: "96 MiB of memory"},
+		{job: "stack", want: tasks.ReasonPanic, says: "stack overflow", stderr: "stack exceeds"},
+		{job: "exit", want: tasks.ReasonCrash, says: "exit code 0 without a result"},
+		{job: "goexit", want: tasks.ReasonPanic},
+		{job: "fail", in: "panic", want: tasks.ReasonPanic, says: "the job panicked: in the job"},
+		{job: "goroutine panic", want: tasks.ReasonPanic, says: "in a goroutine of the job", stderr: "goroutine "},
+		{job: "flood", in: "panic", want: tasks.ReasonPanic, says: "after the flood", stderr: "chatter"},
+		{job: "garbage", want: tasks.ReasonCrash, says: "rules of its channel"},
+		{job: "boundless", want: tasks.ReasonTooLarge},
+		{job: "forged", want: tasks.ReasonCrash, says: "rules of its channel"},
+		{job: "mute", want: tasks.ReasonCrash},
+		{job: "long", in: "2000", limits: Limits{Output: 1000}, want: tasks.ReasonTooLarge, says: "more than the 1000 bytes"},
+	}
+	c := testConfig()
+	c.Slots, c.Limits.Memory, c.MaxMemory = 8, 96<<20, 96<<20
+	p := newPool(t, c)
+	for _, tc := range cases {
+		t.Run(strings.TrimSpace(tc.job+" "+tc.in), func(t *testing.T) {
+			tc.limits.Wall = ample
+			if tc.want == tasks.ReasonTimeout {
+				tc.limits.Wall = wall
+			}
+			payload := []byte(`{"Text":"` + tc.in + `"}`)
+			if tc.job == "long" {
+				payload = []byte(tc.in)
+			}
+			neighbors := startNeighbors(t, p, 7)
+			start := time.Now()
+			reply, err := p.Do(t.Context(), Call{Func: tc.job, Payload: payload, Limits: tc.limits})
+			took := time.Since(start)
+			neighbors()
+			if got := reasonOf(t, err); got != tc.want {
+				t.Fatalf("got reason %s (%v), want %s", got, err, tc.want)
+			}
+			checkDeath(t, err, tc.says, tc.stderr)
+			t.Logf("%s after %s, peak %s, CPU %s: %v", tc.want, took.Round(time.Millisecond), size(reply.PeakMemory), reply.CPU, fault.Of(err).Message)
+			if n := len(p.Runners()); n > c.Slots+c.Spares {
+				t.Errorf("got %d runners, want at most %d", n, c.Slots+c.Spares)
+			}
+		})
+	}
+}
+
+// checkDeath looks at what the error tells people, and what the log.
+func checkDeath(t *testing.T, err error, says, stderr string) {
+	t.Helper()
+	f := fault.Of(err)
+	if !strings.Contains(f.Message, says) {
+		t.Errorf("got message %q, want it to say %q", f.Message, says)
+	}
+	if strings.ContainsAny(f.Message, "\n\t") || len(f.Message) > 400 {
+		t.Errorf("got message %q, want one short line", f.Message)
+	}
+	if len(err.Error()) > 10_000 {
+		t.Errorf("got %d bytes of error, want them bounded", len(err.Error()))
+	}
+	var death *Death
+	if stderr == "" {
+		return
+	}
+	if !errors.As(err, &death) || !strings.Contains(death.Stderr, stderr) || death.PeakMemory == 0 {
+		t.Errorf("got death %+v, want stderr with %q and a peak", death, stderr)
+	}
+}
+
+// startNeighbors runs n tasks beside; the function returned waits for them.
+func startNeighbors(t *testing.T, p *Pool, n int) (wait func()) {
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if _, err := Remote(p, "work", work)(t.Context(), 20*time.Millisecond); err != nil {
+				t.Errorf("neighbor: %v", err)
+			}
+		})
+	}
+	return wg.Wait
+}
+
+// A flood alone is no failure.
+func TestPool_floodIsCutOff(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, testConfig())
+	out, err := Remote[echo, echo](p, "flood", nil)(t.Context(), echo{"done"})
+	if err != nil || out.Text != "done" {
+		t.Errorf("got %v, %v, want its result", out, err)
+	}
+}
+
+// How a context ends decides the verdict; a polite task keeps its runner.
+func TestPool_contextCauses(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, testConfig())
+	withdrawn := &fault.Error{Verdict: fault.Canceled, Reason: tasks.ReasonCanceled, Message: "canceled by a caller"}
+	for _, tc := range []struct {
+		name  string
+		job   string
+		cause error
+		want  tasks.Reason
+		keeps bool
+	}{
+		{"a fault speaks for itself", "polite", withdrawn, tasks.ReasonCanceled, true},
+		{"another cause is an interruption", "polite", errors.New("drain"), tasks.ReasonInterrupted, true},
+		{"a job that does not listen is killed", "ignore", withdrawn, tasks.ReasonCanceled, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			ended := start(ctx, p, Call{Func: tc.job, Payload: []byte("{}")})
+			pid := atWork(t, p)
+			cancel(tc.cause)
+			err := <-ended
+			if got := reasonOf(t, err); got != tc.want {
+				t.Errorf("got %s (%v), want %s", got, err, tc.want)
+			}
+			if kept := alive(pid); kept != tc.keeps {
+				t.Errorf("got runner alive %t, want %t", kept, tc.keeps)
+			}
+		})
+	}
+}
+
+// A deadline of the context is a timeout, like the limit itself.
+func TestPool_deadline(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, testConfig())
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("time limit"))
+	defer cancel()
+	_, err := p.Do(ctx, Call{Func: "ignore", Payload: []byte("{}")})
+	if got := reasonOf(t, err); got != tasks.ReasonTimeout {
+		t.Errorf("got %s (%v), want %s", got, err, tasks.ReasonTimeout)
+	}
+}
+
+// What kills a runner from outside is a crash, at work and at rest.
+func TestPool_killedFromOutside(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, testConfig())
+	ended := start(t.Context(), p, Call{Func: "ignore", Payload: []byte("{}")})
+	kill(t, atWork(t, p))
+	if got := reasonOf(t, <-ended); got != tasks.ReasonCrash {
+		t.Errorf("got %s, want %s", got, tasks.ReasonCrash)
+	}
+	for _, r := range p.Runners() {
+		kill(t, r.PID)
+	}
+	if _, err := Remote[echo, int](p, "pid", nil)(t.Context(), echo{}); err != nil && reasonOf(t, err) != tasks.ReasonCrash {
+		t.Errorf("got %v, want a result or a crash", err)
+	}
+	eventually(t, "back in service", func() bool {
+		_, err := Remote[echo, int](p, "pid", nil)(t.Context(), echo{})
+		return err == nil
+	})
+}
+
+// The node's memory watch may give up a task.
+func TestPool_evict(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, testConfig())
+	ctx, _ := WithAttempt(t.Context(), "task-7", Limits{})
+	ended := start(ctx, p, Call{Func: "ignore", Payload: []byte("{}")})
+	eventually(t, "evicted", func() bool {
+		for _, r := range p.Runners() {
+			if r.Task == "task-7" {
+				return p.Evict(r.PID)
+			}
+		}
+		return false
+	})
+	if got := reasonOf(t, <-ended); got != tasks.ReasonOOM {
+		t.Errorf("got %s, want %s", got, tasks.ReasonOOM)
+	}
+	if p.Evict(1) {
+		t.Error("evicted a process that is no runner")
+	}
+}

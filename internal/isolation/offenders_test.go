@@ -1,0 +1,95 @@
+package isolation
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// offenders are jobs that no goroutine queue survives.
+func offenders() map[string]Func[echo, echo] {
+	return map[string]Func[echo, echo]{
+		"loop": func(context.Context, echo) (echo, error) {
+			for i := 0; ; i++ {
+			}
+		},
+		"ignore": func(context.Context, echo) (echo, error) {
+			time.Sleep(time.Hour)
+			return echo{}, nil
+		},
+		"syscall": func(context.Context, echo) (echo, error) {
+			for {
+				sleepInKernel()
+			}
+		},
+		"five gigabytes": func(context.Context, echo) (echo, error) {
+			b := make([]byte, 5<<30)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			return echo{fmt.Sprint(len(b))}, nil
+		},
+		"balloon": func(ctx context.Context, _ echo) (echo, error) { // 100 MB/s
+			for {
+				keep(ctx, 1<<20)
+				time.Sleep(10 * time.Millisecond)
+			}
+		},
+		"stack": func(context.Context, echo) (echo, error) { return echo{fmt.Sprint(recurse(1))}, nil },
+		"exit": func(context.Context, echo) (echo, error) {
+			os.Exit(0)
+			return echo{}, nil
+		},
+		"goexit": func(context.Context, echo) (echo, error) {
+			runtime.Goexit()
+			return echo{}, nil
+		},
+		"goroutine panic": func(context.Context, echo) (echo, error) {
+			go func() { panic("in a goroutine of the job") }()
+			select {}
+		},
+		"map race": func(context.Context, echo) (echo, error) { panic("fatal error: not really") },
+		"flood": func(_ context.Context, in echo) (echo, error) { // 11 MB of stderr
+			line := strings.Repeat("chatter ", 128) + "\n"
+			for written := 0; written < 11_000_000; written += len(line) {
+				os.Stderr.WriteString(line)
+			}
+			if in.Text == "panic" {
+				go func() { panic("after the flood") }()
+				select {}
+			}
+			return in, nil
+		},
+		"garbage": func(context.Context, echo) (echo, error) { return toChannel([]byte("\xff\xff\xff\xffgarbage")) },
+		"boundless": func(context.Context, echo) (echo, error) {
+			return toChannel([]byte{0xff, 0xff, 0xff, 0x7f, frameReply})
+		},
+		"forged": func(context.Context, echo) (echo, error) {
+			return toChannel([]byte{4, 0, 0, 0, frameReply, 9, 9, 9, 9})
+		},
+		"mute": func(context.Context, echo) (echo, error) {
+			for fd := 3; fd < 16; fd++ {
+				syscall.Close(fd)
+			}
+			select {}
+		},
+	}
+}
+
+func recurse(n int) int {
+	var pad [256]byte
+	pad[n%256] = byte(n)
+	return recurse(n+1) + int(pad[(n+1)%256])
+}
+
+// toChannel writes to whatever descriptor may be the runner's channel.
+func toChannel(b []byte) (echo, error) {
+	for fd := 3; fd < 16; fd++ {
+		syscall.Write(fd, b)
+	}
+	select {}
+}
