@@ -4,8 +4,8 @@
 //
 //	signal or failure ─▶ context ends ─▶ everything started with Go returns ─▶ closings, last first
 //
-// Servers started with Serve answer until the closings, so that a process that
-// drains can still be asked how it is. A second signal ends the process at once.
+// Servers started with Serve and parts started with Keep go on until the
+// closings, so that a process that drains can still be asked how it is. A second signal ends the process at once.
 package app
 
 import (
@@ -90,6 +90,24 @@ func (a *App) Go(name string, run func() error) {
 		if err := run(); err != nil && !errors.Is(err, context.Canceled) {
 			a.stop(fmt.Errorf("%s: %w", name, err))
 		}
+	})
+}
+
+// Keep starts a part that those started with Go rely on: it runs until the
+// closings come to it. Its context has the values of ctx and ends then.
+func (a *App) Keep(ctx context.Context, name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			a.stop(fmt.Errorf("%s: %w", name, err))
+		}
+	}()
+	a.OnClose(name, func() error {
+		cancel()
+		<-ended
+		return nil
 	})
 }
 
