@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -124,10 +125,12 @@ func (a *App) Close() error {
 	errs := []error{failure}
 	for i := len(closings) - 1; i >= 0; i-- {
 		c := closings[i]
+		start := time.Now()
 		if err := c.close(); err != nil {
 			a.log.Error().Err(err).Str("part", c.name).Msg("closing failed")
 			errs = append(errs, fmt.Errorf("close %s: %w", c.name, err))
 		}
+		a.log.Debug().Str("part", c.name).Dur("took_ms", time.Since(start)).Msg("closed")
 	}
 	return errors.Join(errs...)
 }

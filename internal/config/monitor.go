@@ -3,7 +3,6 @@ package config
 import (
 	"github.com/urfave/cli/v2"
 
-	"github.com/jobyard/jobyard/internal/loopback"
 	"github.com/jobyard/jobyard/internal/monitor"
 )
 
@@ -35,23 +34,13 @@ func Monitor(c *cli.Context) (monitor.Config, error) {
 	return cfg, wrong(cfg.Validate())
 }
 
-// PageFlags say where the monitor's page is served, and to whom.
-func PageFlags(listen string) []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: listen, Category: serveCategory, Value: MonitorListen, Usage: "`ADDRESS` of the monitor's page"},
-		&cli.BoolFlag{Name: "allow-remote", Category: serveCategory, Usage: "serve other machines too: whoever reaches the address sees the queues and their payloads"},
-	}
+// PageFlag says where the monitor's page is served.
+func PageFlag(name string) cli.Flag {
+	return &cli.StringFlag{Name: name, Category: serveCategory, Value: MonitorListen, Usage: "`ADDRESS` of the monitor's page, which has no login"}
 }
 
-// Page reads PageFlags.
-func Page(c *cli.Context, listen string) (string, error) {
-	at := c.String(listen)
-	if err := address(listen, at); err != nil {
-		return at, err
-	}
-	if !loopback.Is(at) && !c.Bool("allow-remote") {
-		return at, Usage("--%s: %s can be reached from other machines, and the page has no login: listen on 127.0.0.1, "+
-			"or allow everybody who reaches it to look with --allow-remote (JOBYARD_ALLOW_REMOTE=true)", listen, at)
-	}
-	return at, nil
+// Page reads PageFlag.
+func Page(c *cli.Context, name string) (string, error) {
+	at := c.String(name)
+	return at, address(name, at)
 }

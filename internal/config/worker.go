@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -39,6 +40,18 @@ func Worker(c *cli.Context) (worker.Config, error) {
 // DataDirFlag says where files are kept; text tells what its absence means.
 func DataDirFlag(text string) cli.Flag {
 	return &cli.StringFlag{Name: "data-dir", Category: workCategory, DefaultText: text, Usage: "`FOLDER` that keeps what outlives a restart; one process at a time"}
+}
+
+// DataDir reads DataDirFlag; the default is a folder in the user's cache.
+func DataDir(c *cli.Context) (string, error) {
+	if dir := c.String("data-dir"); dir != "" {
+		return dir, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", Usage("--data-dir is needed: %w", err)
+	}
+	return filepath.Join(cache, "jobyard"), nil
 }
 
 // Registry reads the settings of the jobs: from WorkerFlags, DataDirFlag, and
