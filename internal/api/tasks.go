@@ -141,10 +141,7 @@ func (s *server) await(ctx context.Context, id string, limit time.Duration) (tas
 	}()
 	t, err := s.Client.Wait(timed, id)
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
-		if t.ID != "" {
-			return t, nil
-		}
-		return s.Client.Task(ctx, id)
+		return s.Client.Task(ctx, id) // what the wait saw last may be a second old
 	}
 	return t, err
 }

@@ -93,6 +93,38 @@ func TestRun_TheFirstToFailStopsTheRest(t *testing.T) {
 	}
 }
 
+func TestApp_KeepOutlivesWhatReliesOnIt(t *testing.T) {
+	t.Parallel()
+	var order []string
+	ctx, cancel := context.WithCancel(t.Context())
+	err := Run(ctx, zerolog.Nop(), func(ctx context.Context, a *App) error {
+		recorder(&order)(a, "library", nil)
+		a.Keep(ctx, "replica", func(ctx context.Context) error {
+			<-ctx.Done()
+			order = append(order, "replica")
+			return ctx.Err()
+		})
+		a.Go("worker", func() error {
+			<-ctx.Done()
+			order = append(order, "worker")
+			return nil
+		})
+		cancel()
+		return nil
+	})
+	if want := []string{"worker", "replica", "library"}; err != nil || !slices.Equal(order, want) {
+		t.Errorf("got %v, %v; want %v", order, err, want)
+	}
+	broken := errors.New("index damaged")
+	err = Run(t.Context(), zerolog.Nop(), func(ctx context.Context, a *App) error {
+		a.Keep(ctx, "replica", func(context.Context) error { return broken })
+		return nil
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v, want what failed", err)
+	}
+}
+
 func TestApp_CloseTwice(t *testing.T) {
 	t.Parallel()
 	n := 0

@@ -63,7 +63,11 @@ func (p *Progress) Close(s Summary) {
 		_ = p.bar.Clear()
 	}
 	took := p.now().Sub(p.start)
-	text := fmt.Sprintf("batch: %d lines, %d completed, %d failed", s.Lines, s.Completed, s.Failed)
+	lines := "lines"
+	if s.Lines == 1 {
+		lines = "line"
+	}
+	text := fmt.Sprintf("batch: %d %s, %d completed, %d failed", s.Lines, lines, s.Completed, s.Failed)
 	if s.Invalid > 0 {
 		text += fmt.Sprintf(" (%d not valid)", s.Invalid)
 	}

@@ -3,7 +3,6 @@ package config
 import (
 	"context"
 	"io"
-	"runtime/debug"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -13,23 +12,6 @@ import (
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-}
-
-// Version is the program's version: its tag, or the commit it was built from.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return "devel-" + s.Value[:12]
-		}
-	}
-	return "devel"
 }
 
 // Run runs a command line and returns the program's exit code. Args is without
@@ -48,7 +30,6 @@ func Run(ctx context.Context, program *cli.App, args []string, s Streams) int {
 // stdout, errors returned rather than printed, and no word of an argument taken
 // for a flag's list or a help command.
 func prepare(program *cli.App, s Streams) {
-	program.Version = Version()
 	program.Reader, program.Writer, program.ErrWriter = s.In, s.Out, s.Err
 	program.HideHelpCommand = true
 	program.DisableSliceFlagSeparator = true

@@ -205,10 +205,10 @@ func moment(t time.Time) string {
 func Times(t tasks.Task) string {
 	var parts []string
 	if !t.StartedAt.IsZero() && !t.EnqueuedAt.IsZero() {
-		parts = append(parts, "waited "+Span(t.StartedAt.Sub(t.EnqueuedAt)))
+		parts = append(parts, "waited "+Took(t.EnqueuedAt, t.StartedAt))
 	}
 	if !t.FinishedAt.IsZero() && !t.StartedAt.IsZero() {
-		parts = append(parts, "ran "+Span(t.FinishedAt.Sub(t.StartedAt)))
+		parts = append(parts, "ran "+Took(t.StartedAt, t.FinishedAt))
 	}
 	if t.Attempts > 1 {
 		parts = append(parts, fmt.Sprintf("%d attempts", t.Attempts))
@@ -253,4 +253,12 @@ func (s Style) List(sentences []string) string {
 		b.WriteString("- " + strings.TrimPrefix(text, "  "))
 	}
 	return b.String()
+}
+
+// Heading begins a part of a longer report.
+func (s Style) Heading(text string) string {
+	if !s.Color {
+		return "== " + line(text) + ":"
+	}
+	return s.paint(bold+";"+cyan, line(text)+":")
 }
