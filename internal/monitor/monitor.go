@@ -107,8 +107,10 @@ func New(cfg Config, b *broker.Broker, log zerolog.Logger) (*Monitor, error) {
 	return m, nil
 }
 
-// Run samples the yard until ctx ends.
+// Run samples the yard until ctx ends; the live streams end with it, so that a
+// server that shuts down need not wait for them.
 func (m *Monitor) Run(ctx context.Context) error {
+	defer m.live.close()
 	tick := time.NewTicker(m.cfg.SampleEvery)
 	defer tick.Stop()
 	for {

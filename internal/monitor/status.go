@@ -82,7 +82,7 @@ func (p *painter) paint(c cell, text string) string {
 	case c.faint:
 		code = "2"
 	}
-	if code == "" {
+	if code == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
