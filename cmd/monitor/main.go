@@ -26,7 +26,7 @@ func run(ctx context.Context, args []string, s config.Streams) int {
 		Description: "Serves the page at /, Asynqmon at /asynqmon/, and /metrics, /healthz, /readyz.",
 		Flags: slices.Concat([]cli.Flag{config.PageFlag("listen")}, config.MonitorFlags(), config.ClientFlags(),
 			config.RedisFlags(), config.LogFlags("info")),
-		Commands: []*cli.Command{app.HealthcheckCommand()},
+		Commands: []*cli.Command{statusCommand(), app.HealthcheckCommand()},
 		Action:   serve,
 	}, args, s)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
@@ -37,6 +38,14 @@ type Reclaimed struct {
 	HandedBack  int // pending again
 	Quarantined int // archived: its nodes died too often
 	Expired     int // dead letters older than they are kept
+}
+
+// LogRecovery reports recoveries to a log.
+func LogRecovery(log zerolog.Logger) func(nodes []string, did Reclaimed) {
+	return func(nodes []string, did Reclaimed) {
+		log.Warn().Strs("gone", nodes).Int("handed_back", did.HandedBack).Int("quarantined", did.Quarantined).
+			Int("expired_dead_letters", did.Expired).Msg("tasks recovered")
+	}
 }
 
 // Recover returns the tasks of nodes that are gone until ctx ends. Any number

@@ -9,7 +9,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
-	"github.com/jobyard/jobyard/internal/results"
 )
 
 // Node is what the worker tells of itself.
@@ -89,12 +88,6 @@ func (w *Worker) endLease(ctx context.Context) {
 	if err := w.broker.EndLease(ctx, w.id); err != nil {
 		w.log.Warn().Err(err).Msg("lease not given up")
 	}
-}
-
-// recovered tells what became of the tasks of nodes that are gone.
-func (w *Worker) recovered(nodes []string, did results.Reclaimed) {
-	w.log.Warn().Strs("gone", nodes).Int("handed_back", did.HandedBack).Int("quarantined", did.Quarantined).
-		Int("expired_dead_letters", did.Expired).Msg("tasks recovered")
 }
 
 // asynqLog writes asynq's lines into ours.

@@ -180,7 +180,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.listen(alive) })
 	background.Go(func() { w.beat(alive) })
 	background.Go(func() { w.holdLease(alive) })
-	background.Go(func() { w.store.Recover(alive, w.recovered) }) //nolint:errcheck // ends only with alive
+	background.Go(func() { w.store.Recover(alive, results.LogRecovery(w.log)) }) //nolint:errcheck // ends only with alive
 	defer background.Wait()
 	defer end()
 	for i, l := range w.lanes {
