@@ -94,7 +94,7 @@ func yard(t *testing.T) (url string, b *broker.Broker) {
 	})
 	cfg := worker.DefaultConfig()
 	cfg.DrainTimeout = time.Second
-	w, err := worker.New(cfg, b, jobs, zerolog.Nop(), prometheus.NewRegistry())
+	w, err := worker.New(cfg, b, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,13 +80,13 @@ func open(ctx context.Context, a *app.App, s settings, metrics prometheus.Regist
 		return nil, err
 	}
 	a.OnClose("client", y.client.Close)
-	jobs, err := worker.OpenRegistry(ctx, s.registry, y.broker, s.log)
+	jobs, err := worker.OpenRegistry(ctx, s.registry, y.broker, s.log, metrics)
 	if err != nil {
 		return nil, fmt.Errorf("open the jobs: %w", err)
 	}
 	a.OnClose("jobs", jobs.Close)
 	a.Keep(ctx, "library", jobs.Run)
-	w, err := worker.New(s.worker, y.broker, jobs.Jobs, s.log, metrics)
+	w, err := worker.New(s.worker, y.broker, jobs, s.log, metrics)
 	if err != nil {
 		return nil, err
 	}

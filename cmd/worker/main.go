@@ -10,9 +10,13 @@ import (
 
 	"github.com/jobyard/jobyard/internal/app"
 	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/worker"
 )
 
 func main() {
+	if code, is := worker.ServeRunner(os.Args[1:]); is {
+		os.Exit(code)
+	}
 	ctx, stop := app.Signals(context.Background(), os.Exit)
 	code := run(ctx, os.Args[1:], config.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()

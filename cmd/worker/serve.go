@@ -61,14 +61,14 @@ func serve(c *cli.Context) error {
 		}
 		a.OnClose("redis", b.Close)
 		a.Keep(ctx, "redis health", b.Run)
-		jobs, err := worker.OpenRegistry(ctx, s.registry, b, log)
+		metrics := app.NewRegistry()
+		jobs, err := worker.OpenRegistry(ctx, s.registry, b, log, metrics)
 		if err != nil {
 			return fmt.Errorf("open the jobs: %w", err)
 		}
 		a.OnClose("jobs", jobs.Close)
 		a.Keep(ctx, "library", jobs.Run)
-		metrics := app.NewRegistry()
-		w, err := worker.New(s.worker, b, jobs.Jobs, log, metrics)
+		w, err := worker.New(s.worker, b, jobs, log, metrics)
 		if err != nil {
 			return err
 		}

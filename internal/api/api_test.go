@@ -75,7 +75,7 @@ func (d *door) serve(t testing.TB) {
 	})
 	cfg := worker.DefaultConfig()
 	cfg.Slots, cfg.DrainTimeout = map[string]int{"search": 2}, 0
-	w, err := worker.New(cfg, d.broker, jobs, zerolog.Nop(), prometheus.NewRegistry())
+	w, err := worker.New(cfg, d.broker, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func serve(t testing.TB, b *broker.Broker) {
 	})
 	cfg := worker.DefaultConfig()
 	cfg.Slots, cfg.DrainTimeout = map[string]int{"search": 4}, time.Second
-	w, err := worker.New(cfg, b, jobs, zerolog.Nop(), prometheus.NewRegistry())
+	w, err := worker.New(cfg, b, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch"
 	"github.com/jobyard/jobyard/internal/worker"
 )
@@ -18,11 +19,13 @@ const adminListen = "127.0.0.1:9091"
 // WorkerFlags say what a worker runs, and how.
 func WorkerFlags() []cli.Flag {
 	d, jobs := worker.DefaultConfig(), worker.DefaultRegistryConfig()
-	slots := Slots(d.Slots)
+	slots, memory := Slots(d.Slots), Bytes(jobs.JobMemory)
 	return []cli.Flag{
 		&cli.GenericFlag{Name: "slots", Category: workCategory, Value: &slots, Usage: "tasks that run at once, by kind; a kind that is not named is not served"},
 		&cli.DurationFlag{Name: "drain-timeout", Category: workCategory, Value: d.DrainTimeout, Usage: "how long running tasks may go on after a stop"},
 		&cli.DurationFlag{Name: "max-timeout", Category: workCategory, Value: d.MaxTimeout, Usage: "longest time limit of a task; longer ones are cut"},
+		&cli.StringFlag{Name: "isolation", Category: workCategory, Value: string(jobs.Sandbox), Usage: "required: refuse to start unless jobs are fully locked in; auto: lock them in as well as this machine can; off: run them in the worker's own process"},
+		&cli.GenericFlag{Name: "job-memory", Category: workCategory, Value: &memory, Usage: "memory that one job's process may use"},
 		&cli.BoolFlag{Name: "allow-private-urls", Category: workCategory, Value: jobs.Documents.AllowPrivate, Usage: "let document_parse fetch from private networks and this machine"},
 	}
 }
@@ -60,6 +63,15 @@ func Registry(c *cli.Context) (worker.RegistryConfig, error) {
 	cfg := worker.DefaultRegistryConfig()
 	cfg.DataDir = c.String("data-dir")
 	cfg.Documents.AllowPrivate = c.Bool("allow-private-urls")
+	if s, ok := c.Generic("slots").(*Slots); ok {
+		cfg.Slots = *s
+	}
+	if m, ok := c.Generic("job-memory").(*Bytes); ok {
+		cfg.JobMemory = int64(*m)
+	}
+	cfg.Sandbox = isolation.Mode(c.String("isolation"))
+	// Processes without locks would cost as much and protect less.
+	cfg.Inline = cfg.Sandbox == isolation.Off
 	cfg.SDK = sdkfetch.Discover(c.Context, sdkfetch.World{
 		Getenv: os.Getenv, ReadFile: os.ReadFile,
 		Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {

@@ -10,15 +10,17 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
 )
 
-// Causes by which an attempt's context ends.
+// Causes by which an attempt's context ends: each says what becomes of it.
 var (
-	errCanceled = errors.New("canceled by a caller")
-	errShutdown = errors.New("the worker shuts down")
-	errTimeout  = errors.New("time limit")
+	errCanceled = &fault.Error{Verdict: fault.Canceled, Reason: tasks.ReasonCanceled, Message: "canceled by a caller"}
+	errShutdown = fault.RetryableError(tasks.ReasonInterrupted, "the worker shut down")
+	errTimeout  = fault.RetryableError(tasks.ReasonTimeout, "the task ran over its time limit")
+	errLost     = fault.RetryableError(tasks.ReasonInterrupted, "the worker lost the task")
 )
 
 // run is one attempt of one task.
@@ -44,8 +46,10 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		ctx, cancel := context.WithCancelCause(actx)
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
+		ctx, used := isolation.WithAttempt(ctx, id, isolation.Limits{Wall: r.timeout})
 		defer l.queue.Ended()
 		outcome := judge(attempt(ctx, r))
+		outcome.PeakMemory = used.PeakMemory()
 		w.metrics.ended(r, outcome)
 		w.attempts.Ended(id, outcome)
 		return asynqError(outcome)
@@ -109,7 +113,9 @@ func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
 			defer release()
 			defer cancel()
 			out, err := next(ctx, r)
-			if err != nil && ctx.Err() != nil {
+			// What a job says once its context has ended is only that. A runner's
+			// fault has the verdict in it, and what the runner had used.
+			if _, killed := errors.AsType[*isolation.Death](err); err != nil && ctx.Err() != nil && !killed {
 				err = ended(ctx)
 			}
 			answers <- answer{out, err}
@@ -133,14 +139,10 @@ func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
 
 // ended says why an attempt's context ended.
 func ended(ctx context.Context) error {
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errCanceled):
-		return (&fault.Error{Verdict: fault.Canceled, Reason: tasks.ReasonCanceled, Message: "canceled by a caller"})
-	case errors.Is(cause, errTimeout):
-		return fault.RetryableError(tasks.ReasonTimeout, "the task ran over its time limit").Because(cause)
-	default:
-		return fault.RetryableError(tasks.ReasonInterrupted, "the worker shut down or lost the task").Because(cause)
+	if f, ours := errors.AsType[*fault.Error](context.Cause(ctx)); ours {
+		return f
 	}
+	return errLost // asynq ended it
 }
 
 // loaded brings a large payload, which is not in asynq's message.

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/isolation"
 )
 
 // Node is what the worker tells of itself.
@@ -17,8 +18,16 @@ func (w *Worker) Node() broker.Node {
 	n := broker.Node{
 		ID: w.id, Host: w.host, PID: os.Getpid(), Version: version(), State: w.state.Load().(string),
 		StartedAt: w.started.UTC(), SeenAt: time.Now().UTC(), RSS: u.RSS, HeapLive: u.HeapLive, MemoryLimit: w.limit,
-		Goroutines: u.Goroutines, CPUPercent: u.CPUPercent, OpenFiles: u.OpenFiles, Isolation: "none",
+		Goroutines: u.Goroutines, CPUPercent: u.CPUPercent, OpenFiles: u.OpenFiles, Isolation: string(isolation.None),
 		Kinds: make(map[string]broker.NodeKind, len(w.lanes)),
+	}
+	if w.runners != nil {
+		n.Isolation = string(w.runners.Level())
+		for _, r := range w.runners.List() {
+			n.Runners = append(n.Runners, broker.NodeRunner{
+				PID: r.PID, Kind: r.Kind, State: r.State, Task: r.Task, RSS: r.RSS, AgeSeconds: int64(r.Age.Seconds()), Done: r.Done,
+			})
+		}
 	}
 	for _, l := range w.lanes {
 		n.Kinds[l.kind] = broker.NodeKind{
