@@ -74,6 +74,21 @@ func ask(t *testing.T, url, host string) int {
 	return answer.StatusCode
 }
 
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	server := brokertest.Server(t, "")
+	if code, text := command(t.Context(), "status", "--redis-url", server.URL); code != 0 || !strings.Contains(text, "search") || strings.Contains(text, "\x1b") {
+		t.Errorf("got code %d, %s", code, text)
+	}
+	code, text := command(t.Context(), "--json", "status", "--redis-url", server.URL)
+	if code != 0 || !json.Valid([]byte(text)) {
+		t.Errorf("got code %d, %s", code, text)
+	}
+	if code, text := command(t.Context(), "status", "--redis-url", "unix:///nowhere/r.sock"); code != 3 || !strings.Contains(text, "start Redis there") {
+		t.Errorf("Redis away: got code %d, %s", code, text)
+	}
+}
+
 func TestBadUsage(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -89,7 +104,7 @@ func TestBadUsage(t *testing.T) {
 	}{
 		"Redis away":    {away, 3, "start Redis there"},
 		"port in use":   {[]string{"--redis-url", "unix:///x", "--listen", l.Addr().String()}, 1, "choose another with --listen"},
-		"an argument":   {append([]string{"now"}, away...), 2, "monitor takes no arguments"},
+		"an argument":   {append([]string{"now"}, away...), 2, "monitor has the command status"},
 		"fast samples":  {append([]string{"--sample-every", "1ms"}, away...), 2, "sample period"},
 		"short history": {append([]string{"--history", "1s"}, away...), 2, "history"},
 		"bad part":      {append([]string{"--memory-warn", "80"}, away...), 2, "memory warning"},

@@ -51,7 +51,7 @@ func runBatch(c *cli.Context) error {
 }
 
 func (y *yard) batch(ctx context.Context, cfg batch.Config, in io.Reader, out io.Writer, progress *batch.Progress) error {
-	summary, err := batch.Run(ctx, cfg, y.client, in, out, progress.Show)
+	summary, err := batch.Run(ctx, cfg, y.client, batch.Streams{In: in, Out: out, Progress: progress.Show})
 	progress.Close(summary)
 	if err == nil && summary.Failed > 0 {
 		err = &config.FailedError{Count: summary.Failed}

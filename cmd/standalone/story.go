@@ -174,13 +174,12 @@ func (s *story) generate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := tasks.ConfigGen.Result(ended[0])
-	if err != nil {
+	if r, err := tasks.ConfigGen.Result(ended[0]); err == nil {
+		s.print(s.style.Config(r, preview))
+		s.line("%s", s.style.Dim(report.Times(ended[0])))
+	} else {
 		s.print(s.style.Task(ended[0]))
-		return nil
 	}
-	s.print(s.style.Config(r, preview))
-	s.line("%s", s.style.Dim(report.Times(ended[0])))
 	return nil
 }
 

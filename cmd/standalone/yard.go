@@ -134,8 +134,7 @@ func lock(a *app.App, dir string) error {
 		return config.Usage("--data-dir: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return config.Usage("--data-dir: %s is used by another process: end it, or name another folder", dir)
+		return errors.Join(f.Close(), config.Usage("--data-dir: %s is used by another process: end it, or name another folder", dir))
 	}
 	a.OnClose("data folder", f.Close)
 	return nil

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -123,8 +124,7 @@ func (a *App) Close() error {
 	a.closings, a.failure = nil, nil
 	a.mu.Unlock()
 	errs := []error{failure}
-	for i := len(closings) - 1; i >= 0; i-- {
-		c := closings[i]
+	for _, c := range slices.Backward(closings) {
 		start := time.Now()
 		if err := c.close(); err != nil {
 			a.log.Error().Err(err).Str("part", c.name).Msg("closing failed")

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -262,7 +261,7 @@ func TestHealthcheck(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ok" {
 			w.WriteHeader(503)
-			fmt.Fprint(w, "redis is away")
+			_, _ = io.WriteString(w, "redis is away")
 		}
 	}))
 	defer s.Close()

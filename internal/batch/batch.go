@@ -95,10 +95,18 @@ type entry struct {
 	ended   chan tasks.Task
 }
 
-// Run runs the requests of in and writes their tasks to out. After each one it
-// calls progress, if there is any. The error tells why it stopped early;
-// failed tasks are none.
-func Run(ctx context.Context, cfg Config, c *client.Client, in io.Reader, out io.Writer, progress func(Summary)) (Summary, error) {
+// Streams are what a batch reads and writes.
+type Streams struct {
+	// In holds the requests, Out receives their tasks.
+	In  io.Reader
+	Out io.Writer
+	// Progress is called after each task; it may be nil.
+	Progress func(Summary)
+}
+
+// Run runs the requests of s.In and writes their tasks to s.Out. The error tells
+// why it stopped early; failed tasks are none.
+func Run(ctx context.Context, cfg Config, c *client.Client, s Streams) (Summary, error) {
 	if err := cfg.Validate(); err != nil {
 		return Summary{}, err
 	}
@@ -108,11 +116,11 @@ func Run(ctx context.Context, cfg Config, c *client.Client, in io.Reader, out io
 	defer b.clock.close()
 	// Not waited for: it may sit in a Read of a terminal or pipe that only the
 	// process's end breaks off.
-	go b.handOver(ctx, in)
+	go b.handOver(ctx, s.In)
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
 	waiting.Go(func() { b.wait(ctx, &waiting) })
-	summary, err := b.write(out, progress)
+	summary, err := b.write(s)
 	switch cause := context.Cause(ctx); {
 	case err != nil:
 		stop(err)
@@ -182,9 +190,9 @@ func (b *run) outcome(ctx context.Context, t tasks.Task) tasks.Task {
 	return t
 }
 
-func (b *run) write(out io.Writer, progress func(Summary)) (Summary, error) {
+func (b *run) write(to Streams) (Summary, error) {
 	var s Summary
-	enc := json.NewEncoder(out)
+	enc := json.NewEncoder(to.Out)
 	enc.SetEscapeHTML(false)
 	for e := range b.ordered {
 		t := <-e.ended
@@ -195,8 +203,8 @@ func (b *run) write(out io.Writer, progress func(Summary)) (Summary, error) {
 			return s, fmt.Errorf("write results: %w", err)
 		}
 		s.count(t)
-		if progress != nil {
-			progress(s)
+		if to.Progress != nil {
+			to.Progress(s)
 		}
 	}
 	return s, nil

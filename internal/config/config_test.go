@@ -120,6 +120,24 @@ func TestRun_TheEnvironmentCounts(t *testing.T) {
 	}
 }
 
+func TestRun_Version(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--version", "-v"} {
+		p := program(new(string))
+		p.Version = "v1.2.3"
+		var out bytes.Buffer
+		if code := Run(t.Context(), p, []string{flag}, Streams{Out: &out, Err: &out}); code != 0 || out.String() != "prog v1.2.3\n" {
+			t.Errorf("%s: got code %d, %q", flag, code, &out)
+		}
+	}
+	for _, flag := range []string{"--help", "-h"} {
+		var out bytes.Buffer
+		if code := Run(t.Context(), program(new(string)), []string{flag}, Streams{Out: &out, Err: &out}); code != 0 || !strings.Contains(out.String(), "status") || strings.Contains(out.String(), "secret") {
+			t.Errorf("%s: got code %d, %q", flag, code, &out)
+		}
+	}
+}
+
 func TestBytes(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{

@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 
@@ -18,6 +19,10 @@ type Streams struct {
 // the program's name. Flags may stand before and behind the arguments.
 func Run(ctx context.Context, program *cli.App, args []string, s Streams) int {
 	prepare(program, s)
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
+		args = nil
+		program.Action, program.Commands = showVersion, nil
+	}
 	err := program.RunContext(ctx, append([]string{program.Name}, arrange(program, args)...))
 	if err != nil {
 		// Nowhere is left to report that stderr is gone.
@@ -31,19 +36,32 @@ func Run(ctx context.Context, program *cli.App, args []string, s Streams) int {
 // for a flag's list or a help command.
 func prepare(program *cli.App, s Streams) {
 	program.Reader, program.Writer, program.ErrWriter = s.In, s.Out, s.Err
-	program.HideHelpCommand = true
+	program.HideHelpCommand, program.HideHelp, program.HideVersion = true, true, true
 	program.DisableSliceFlagSeparator = true
 	program.ExitErrHandler = func(*cli.Context, error) {}
 	program.OnUsageError = usageError
 	withVariables(program.Flags)
+	program.Flags = append(program.Flags, helpFlag(), &cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version", DisableDefaultText: true})
 	if program.Action == nil {
 		program.Action = unknownCommand
 	}
 	for _, c := range program.Commands {
-		c.HideHelpCommand = true
+		c.HideHelpCommand, c.HideHelp = true, true
 		c.OnUsageError = usageError
 		withVariables(c.Flags)
+		c.Flags = append(c.Flags, helpFlag())
 	}
+}
+
+// helpFlag is a flag of our own, because the library's is one variable that
+// every parse writes to.
+func helpFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show this help", DisableDefaultText: true}
+}
+
+func showVersion(c *cli.Context) error {
+	_, err := fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, c.App.Version)
+	return err
 }
 
 func usageError(_ *cli.Context, err error, _ bool) error { return wrong(err) }

@@ -94,11 +94,12 @@ func cut(text string, n int) string {
 // Task is a whole task: what became of it, its result by kind, and its times.
 func (s Style) Task(t tasks.Task) string {
 	var b strings.Builder
-	if t.Error != nil {
+	switch {
+	case t.Error != nil:
 		b.WriteString(s.Failure(t))
-	} else if t.State == tasks.Completed {
+	case t.State == tasks.Completed:
 		b.WriteString(s.Result(t))
-	} else {
+	default:
 		fmt.Fprintf(&b, "%s %s is %s\n", t.Kind, t.ID, s.state(t.State))
 	}
 	b.WriteString(s.Dim(Times(t)) + "\n")
