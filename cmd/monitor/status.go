@@ -36,7 +36,7 @@ func status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer b.Close() //nolint:errcheck // the program ends here
 	format := monitor.StatusFormat{JSON: c.Bool("json"), Color: config.TerminalOf(c.App.Writer).Color}
 	level, err := monitor.Status(c.Context, cfg, b, c.App.Writer, format)
 	if err == nil && level == monitor.Bad {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -173,7 +174,7 @@ func TestRun_ReportsWhatStandsStill(t *testing.T) {
 	b := brokertest.Start(t) // and no worker
 	c := open(t, b, client.Config{QueueLimit: 10, BulkLimit: 3})
 	cfg := DefaultConfig()
-	cfg.WaitTimeout = 200 * time.Millisecond
+	cfg.WaitTimeout = time.Second
 	for name, lines := range map[string]int{"it waits for results": 2, "it waits for room": 5} {
 		var out bytes.Buffer
 		in := strings.Repeat(query(1)+"\n", lines)
@@ -188,27 +189,54 @@ func TestRun_ReportsWhatStandsStill(t *testing.T) {
 	}
 }
 
-func TestRun_WaitingForInputIsNoStandstill(t *testing.T) {
+func TestRun_AnswersWhileTheInputGoesOn(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)
 	serve(t, b)
 	c := open(t, b, client.DefaultConfig())
-	cfg := DefaultConfig()
-	cfg.WaitTimeout = 100 * time.Millisecond
 	in, feed := io.Pipe()
 	answered := make(chan struct{}, 2)
 	go func() {
 		say(feed, query(1))
-		<-answered // each line is answered although the input goes on
-		<-time.After(3 * cfg.WaitTimeout)
+		<-answered
 		say(feed, query(2))
 		<-answered
 		feed.Close()
 	}()
-	s, err := Run(t.Context(), cfg, c, Streams{in, io.Discard, func(Summary) { answered <- struct{}{} }})
+	s, err := Run(t.Context(), DefaultConfig(), c, Streams{in, io.Discard, func(Summary) { answered <- struct{}{} }})
 	if err != nil || s.Completed != 2 {
 		t.Errorf("got %+v, %v", s, err)
 	}
+}
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancelCause(t.Context())
+		c := newClock(time.Minute, stop)
+		defer c.close()
+		wait := func(d time.Duration, stands bool, when string) {
+			t.Helper()
+			<-time.After(d) // of the bubble's clock
+			synctest.Wait()
+			if got := ctx.Err() != nil; got != stands {
+				t.Fatalf("%s: got stopped %v, want %v", when, got, stands)
+			}
+		}
+		wait(time.Hour, false, "waiting for input")
+		c.add(2)
+		wait(50*time.Second, false, "two tasks are pending")
+		c.done()
+		wait(50*time.Second, false, "one has ended")
+		c.pause()
+		wait(time.Hour, false, "our reader is slow")
+		c.resume()
+		wait(50*time.Second, false, "our reader goes on")
+		c.done()
+		wait(time.Hour, false, "nothing is pending")
+		c.add(1)
+		wait(61*time.Second, true, "nothing moves")
+	})
 }
 
 func TestRun_StopsWhenRedisGoes(t *testing.T) {
