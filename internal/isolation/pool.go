@@ -100,7 +100,7 @@ func New(cfg Config, log zerolog.Logger, metrics *Metrics, leaks func(Sample) bo
 	p.kills.Store(kernelKills())
 	p.starting = 1
 	if err := p.start(); err != nil {
-		p.Close(context.Background()) // nothing is left to wait for
+		_ = p.Close(context.Background()) // nothing is left to wait for
 		return nil, fmt.Errorf("runners of %s: %w", cfg.Kind, err)
 	}
 	p.log.Info().Str("sandbox", p.Report().String()).Msg("runners ready")

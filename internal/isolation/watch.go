@@ -73,7 +73,7 @@ func (w *watch) send(call Call) {
 		seq: w.c.seq, wall: w.limits.Wall, memory: w.limits.Memory,
 		output: int64(w.limits.Output), name: call.Func, payload: call.Payload,
 	}
-	go writeFrame(w.c.conn, frameCall, f.head(), f.payload)
+	go writeFrame(w.c.conn, frameCall, f.head(), f.payload) //nolint:errcheck // the watch sees the end of what is not read
 }
 
 // soften ends the task's context in the child. It has the grace to return.
@@ -84,7 +84,7 @@ func (w *watch) soften(verdict *fault.Error) {
 	w.verdict = verdict
 	w.stop.Reset(w.grace)
 	seq := seqBytes(w.c.seq)
-	go writeFrame(w.c.conn, frameCancel, seq)
+	go writeFrame(w.c.conn, frameCancel, seq) //nolint:errcheck // as above
 }
 
 // check reads what the task uses, and says when to look again.

@@ -186,16 +186,16 @@ func (a *asynqmonMount) takeIndex() error {
 	page := &pageBuffer{header: http.Header{}}
 	a.handler.ServeHTTP(page, r)
 	a.index = elsewhere.ReplaceAll(page.body.Bytes(), nil)
-	scripts := "'self'"
+	scripts := []string{"'self'"}
 	for _, found := range inlineScript.FindAllSubmatch(a.index, -1) {
 		sum := sha256.Sum256(found[1])
-		scripts += " 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+		scripts = append(scripts, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
 	}
 	if !bytes.Contains(a.index, []byte(`id="root"`)) {
 		return fmt.Errorf("its page has another form than that of v0.7.2")
 	}
 	// Its components write their style sheets at run time.
-	a.policy = "default-src 'none'; script-src " + scripts + "; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	a.policy = "default-src 'none'; script-src " + strings.Join(scripts, " ") + "; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 		"font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return nil
 }
