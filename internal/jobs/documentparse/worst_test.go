@@ -143,7 +143,7 @@ func TestWorstHTML(t *testing.T) {
 func measureWorst(t *testing.T, name string, in Input, limit int, source func(int) string) {
 	t.Run(name, func(t *testing.T) {
 		if !*worst {
-			limit = 32 << 10
+			limit = worstSize
 		}
 		var slowest time.Duration
 		at := 0
