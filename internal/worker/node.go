@@ -24,6 +24,7 @@ func (w *Worker) Node() broker.Node {
 	if w.runners != nil {
 		n.Isolation = string(w.runners.Level())
 		for _, r := range w.runners.List() {
+			n.RSS += r.RSS // the node's memory is that of all its processes
 			n.Runners = append(n.Runners, broker.NodeRunner{
 				PID: r.PID, Kind: r.Kind, State: r.State, Task: r.Task, RSS: r.RSS, AgeSeconds: int64(r.Age.Seconds()), Done: r.Done,
 			})
