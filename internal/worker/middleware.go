@@ -115,7 +115,7 @@ func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
 			out, err := next(ctx, r)
 			// What a job says once its context has ended is only that. A runner's
 			// fault has the verdict in it, and what the runner had used.
-			if _, killed := errors.AsType[*isolation.Death](err); err != nil && ctx.Err() != nil && !killed {
+			if _, killed := errors.AsType[*isolation.DeathError](err); err != nil && ctx.Err() != nil && !killed {
 				err = ended(ctx)
 			}
 			answers <- answer{out, err}

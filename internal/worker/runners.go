@@ -90,10 +90,10 @@ func (r *Runners) Level() isolation.Level {
 	}
 	worst := isolation.Full
 	for _, p := range r.pools {
-		switch level := p.Level(); {
-		case level == isolation.None:
+		switch level := p.Level(); level {
+		case isolation.None:
 			return level
-		case level == isolation.Partial:
+		case isolation.Partial:
 			worst = level
 		}
 	}

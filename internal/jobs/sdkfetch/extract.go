@@ -121,11 +121,7 @@ func unpacking(err error) error {
 
 func isReadme(p string) bool {
 	name := strings.ToLower(p)
-	switch strings.TrimSuffix(name, path.Ext(name)) {
-	case "readme":
-		return !strings.Contains(p, "/")
-	}
-	return false
+	return strings.TrimSuffix(name, path.Ext(name)) == "readme" && !strings.Contains(p, "/")
 }
 
 // readme takes the readme in the root, Markdown before other forms.

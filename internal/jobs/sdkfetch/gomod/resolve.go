@@ -48,7 +48,16 @@ func (c *Client) Resolve(ctx context.Context, t *upstream.Trace, path, version s
 	if err != nil {
 		return Found{}, err
 	}
-	out.Info, err = c.choose(ctx, t, path, q, &out, head)
+	switch v := out.pick(q); {
+	case q.kind == byExact || q.kind == byRevision:
+		out.Info, err = c.named(ctx, t, path, q, out.Versions)
+	case v != "":
+		out.Info, err = c.stat(ctx, t, path, v)
+	case q.kind == byLatest && head.Version != "":
+		out.Info = head
+	default:
+		err = notFound(path, q, out.Versions)
+	}
 	return out, err
 }
 
@@ -83,30 +92,25 @@ func (c *Client) head(ctx context.Context, t *upstream.Trace, path string, out *
 
 func anyVersion(string) bool { return true }
 
-// choose picks the version and asks for its time.
-func (c *Client) choose(ctx context.Context, t *upstream.Trace, path string, q query, found *Found, head Info) (Info, error) {
-	if q.kind == byExact || q.kind == byRevision {
-		in, err := c.stat(ctx, t, path, q.version)
-		if isNotFound(err) {
-			return in, notFound(path, q, found.Versions)
-		}
-		if err == nil && q.kind == byExact && in.Version != q.version {
-			return in, fault.PermanentError(tasks.ReasonUpstream, "the module proxy answers %s with another version, %s", q.version, fault.Clean(in.Version, 80))
-		}
-		return in, err
+// pick is the listed version that a query means, "" if there is none.
+func (f *Found) pick(q query) string {
+	stands := func(v string) bool { return f.LatestMod == nil || len(f.LatestMod.Retracted(v)) == 0 }
+	if v := q.pick(f.Versions, stands); v != "" {
+		return v
 	}
-	stands := func(v string) bool { return found.LatestMod == nil || len(found.LatestMod.Retracted(v)) == 0 }
-	v := q.pick(found.Versions, stands)
-	if v == "" {
-		v = q.pick(found.Versions, anyVersion) // all are retracted; the result says so
+	return q.pick(f.Versions, anyVersion) // all are retracted; the result says so
+}
+
+// named asks for the version or revision that a query names.
+func (c *Client) named(ctx context.Context, t *upstream.Trace, path string, q query, versions []string) (Info, error) {
+	in, err := c.stat(ctx, t, path, q.version)
+	if isNotFound(err) {
+		return in, notFound(path, q, versions)
 	}
-	switch {
-	case v == "" && q.kind == byLatest && head.Version != "":
-		return head, nil
-	case v == "":
-		return Info{}, notFound(path, q, found.Versions)
+	if err == nil && q.kind == byExact && in.Version != q.version {
+		return in, fault.PermanentError(tasks.ReasonUpstream, "the module proxy answers %s with another version, %s", q.version, fault.Clean(in.Version, 80))
 	}
-	return c.stat(ctx, t, path, v)
+	return in, err
 }
 
 // withoutIncompatible drops the +incompatible versions of a module whose highest
