@@ -100,10 +100,11 @@ func throughJSON(ctx context.Context, a Archive) (Extracted, error) {
 		return Extracted{}, err
 	}
 	var out Extracted
-	return out, json.Unmarshal(raw, &out)
+	err = json.Unmarshal(raw, &out)
+	return out, err
 }
 
-func handle(t *testing.T, j *Job, ecosystem, name, version string, include ...string) (tasks.SDKFetchResult, error) {
+func handle(t *testing.T, j *Job, ecosystem, name, version string, include ...string) (tasks.SDKFetchResult, error) { //nolint:revive // a payload on one line
 	t.Helper()
 	return j.Handle(t.Context(), tasks.SDKFetchPayload{Ecosystem: ecosystem, Name: name, Version: version, Include: include})
 }
