@@ -121,11 +121,7 @@ func unpacking(err error) error {
 
 func isReadme(p string) bool {
 	name := strings.ToLower(p)
-	switch strings.TrimSuffix(name, path.Ext(name)) {
-	case "readme":
-		return !strings.Contains(p, "/")
-	}
-	return false
+	return strings.TrimSuffix(name, path.Ext(name)) == "readme"
 }
 
 // readme takes the readme in the root, Markdown before other forms.
@@ -211,7 +207,7 @@ func (x *Extracted) node(ctx context.Context, a Archive, c archive.Contents) err
 		x.warn("the package has no TypeScript declarations, so its API is not known")
 	}
 	if n := len(res.Unlisted); n > 0 {
-		x.warn("the API of %d further import paths is not listed, as %s", n, strings.Join(res.Unlisted[:min(n, 5)], ", "))
+		x.warn("import paths that the API does not list: %d, as %s", n, strings.Join(res.Unlisted[:min(n, 5)], ", "))
 	}
 	if len(res.Foreign) > 0 {
 		x.warn("the API also passes on everything of %s, which is not listed", strings.Join(res.Foreign[:min(len(res.Foreign), 10)], ", "))

@@ -21,7 +21,9 @@ const (
 	// needs about 20,000.
 	maxWork = 200_000
 	// maxEntries bounds the paths of a package that are followed.
-	maxEntries = 100
+	maxEntries = 1000
+	// maxScans bounds how often all files are searched for a path with a star.
+	maxScans = 500
 	// maxSignature and maxDoc bound the texts of one name, in bytes.
 	maxSignature = 2000
 	maxDoc       = 4000
@@ -72,6 +74,7 @@ type Result struct {
 	// Missing lists files that are referred to and absent, or over a bound.
 	Missing []string
 	// Unlisted are paths with declarations of their own that were not followed:
-	// those beside the package itself, and those with a star, as ./locale/*.
+	// those beside the package itself, those with a star, as ./locale/*, and, of
+	// a package that exports nothing by its name, the modules it declares.
 	Unlisted []string
 }

@@ -41,7 +41,8 @@ type entry struct {
 // entries finds what programs can import, the package itself first. The second
 // list has the patterns, as ./locale/*, which are not followed.
 func (m manifest) entries(has func(string) bool) (out []entry, patterns []string) {
-	if f := m.root(has); f != "" {
+	f := m.root(has)
+	if f != "" && !m.rootless() {
 		out = append(out, entry{"", f})
 	}
 	add := func(subpath, file string) {
@@ -59,6 +60,9 @@ func (m manifest) entries(has func(string) bool) (out []entry, patterns []string
 			patterns = append(patterns, sub.name)
 		}
 	}
+	if f != "" && len(out) == 0 {
+		out = append(out, entry{"", f}) // better than nothing: older compilers see it
+	}
 	if len(m.Exports) > 0 {
 		return out, patterns
 	}
@@ -68,6 +72,13 @@ func (m manifest) entries(has func(string) bool) (out []entry, patterns []string
 		}
 	}
 	return out, patterns
+}
+
+// rootless reports that exports has paths but not the package itself, which
+// then cannot be imported.
+func (m manifest) rootless() bool {
+	subs := members(m.Exports)
+	return len(subs) > 0 && !slices.ContainsFunc(subs, func(s member) bool { return s.name == "." || !strings.HasPrefix(s.name, ".") })
 }
 
 // root finds the declaration file of the package itself: by exports,
@@ -151,6 +162,9 @@ func importedOrRequired(raw json.RawMessage, has func(string) bool) string {
 func exported(raw json.RawMessage, without string, has func(string) bool, depth int) string {
 	var target string
 	if json.Unmarshal(raw, &target) == nil {
+		if target == "" {
+			return "" // null closes a path
+		}
 		return declarationOf(target, has)
 	}
 	var list []json.RawMessage

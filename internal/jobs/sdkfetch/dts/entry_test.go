@@ -47,8 +47,10 @@ func TestManifest_Entries(t *testing.T) {
 	for manifest, want := range map[string]string{
 		`{}`: "=index.d.ts",
 		`{"exports":{".":"./index.js","./a":{"types":"./a.d.ts"},"./b":"./b.mjs","./gone":"./gone.js","./package.json":"./package.json"}}`: "=index.d.ts /a=a.d.ts /b=b.d.mts",
-		`{"exports":{"./a":"./a.js","./again":"./a.js","./lang/*":"./lang/*.js","./*":"./*.js","./odd/*":"./odd/*"}}`:                      "=index.d.ts /a=a.d.ts | ./lang/*",
+		`{"exports":{"./a":"./a.js","./again":"./a.js","./lang/*":"./lang/*.js","./*":"./*.js","./odd/*":"./odd/*"}}`:                      "/a=a.d.ts | ./lang/*",
 		`{"exports":{"./a":null,"./b":[],"./c":7}}`:                                                           "=index.d.ts",
+		`{"types":"index.d.ts","exports":{"./a":"./a.js","./b":"./b.mjs"}}`:                                   "/a=a.d.ts /b=b.d.mts",
+		`{"types":"index.d.ts","exports":{"./gone":"./gone.js"}}`:                                             "=index.d.ts",
 		`{"typesVersions":{"*":{"a":["./a.d.ts"],"c/sub":["./c"],"index":["./index.d.ts"],"x/*":["./x/*"]}}}`: "=index.d.ts /a=a.d.ts /c/sub=c/index.d.ts",
 		`{"exports":{".":"./index.js"},"typesVersions":{"*":{"a":["./a.d.ts"]}}}`:                             "=index.d.ts",
 	} {
@@ -82,7 +84,7 @@ func TestScan_FollowsPathsWhereThePackageItselfExportsNothing(t *testing.T) {
 		truncated       bool
 	}{
 		"no root":     {`{"exports":{` + paths + `}}`, "dist/more.d.ts", 100, []string{"/more const a: 1", "/more function b(x: b): void", "/more function renamed(x: b): void", "/old class Old {}", "/again const c: 1"}, []string{"./lang/*"}, false},
-		"a root":      {`{"exports":{".":"./dist/old.js",` + paths + `}}`, "dist/old.d.ts", 100, nil, []string{"./more", "./again", "./lang/*"}, false},
+		"a root":      {`{"exports":{".":"./dist/old.js",` + paths + `}}`, "dist/old.d.ts", 100, nil, []string{"./more", "./again", "./lang/*", "pkg/old"}, false},
 		"cut":         {`{"exports":{` + paths + `}}`, "dist/more.d.ts", 2, []string{"/more const a: 1", "/more function b(x: b): void"}, []string{"./lang/*"}, true},
 		"cut between": {`{"exports":{` + paths + `}}`, "dist/more.d.ts", 4, []string{"/more const a: 1", "/more function b(x: b): void", "/more function renamed(x: b): void", "/old class Old {}"}, []string{"./lang/*"}, true},
 		"just enough": {`{"exports":{"./more":"./dist/more.js"}}`, "dist/more.d.ts", 3, []string{"/more const a: 1", "/more function b(x: b): void", "/more function renamed(x: b): void"}, nil, false},

@@ -18,6 +18,8 @@ type resolver struct {
 	gathered map[string]bool
 	// work counts the look-ups, which hostile files could make endless.
 	work int
+	// scans counts the searches of all files for a path with a star.
+	scans int
 }
 
 // found is what stands behind a name: a declaration, a whole file, or a name
@@ -63,6 +65,9 @@ func Scan(ctx context.Context, p Package) (Result, error) {
 			break
 		}
 	}
+	if len(out.Symbols) == 0 {
+		out.Unlisted = append(out.Unlisted, r.ambients()...)
+	}
 	out.Foreign, out.Missing = slices.Sorted(maps.Keys(r.foreign)), slices.Sorted(maps.Keys(r.missing))
 	return out, nil
 }
@@ -81,23 +86,27 @@ func (r *resolver) entry(ctx context.Context, e entry) ([]Symbol, bool, error) {
 		start = own
 	}
 	var out []Symbol
-	for _, name := range r.names(start) {
+	for _, n := range r.names(start) {
 		if err := ctx.Err(); err != nil {
 			return nil, false, err
 		}
 		if len(out) > r.pkg.MaxSymbols || r.work > maxWork {
 			return out, false, nil
 		}
-		out = append(out, symbols(name, r.export(start, name, 0))...)
+		out = append(out, symbols(n.name, r.export(n.in, n.name, 0))...)
 	}
 	return append(out, symbols("export =", r.callable(start))...), true, nil
 }
 
+// has reports whether a file is there; one star stands for any text.
 func (r *resolver) has(f string) bool {
 	before, after, pattern := strings.Cut(f, "*")
 	if !pattern {
 		_, ok := r.pkg.Files[f]
 		return ok
+	}
+	if r.scans++; r.scans > maxScans {
+		return false
 	}
 	for p := range r.pkg.Files {
 		if len(p) > len(f)-1 && strings.HasPrefix(p, before) && strings.HasSuffix(p, after) {
@@ -155,6 +164,23 @@ func (r *resolver) ambient(name string) *scope {
 	return nil
 }
 
+// ambients names the modules that the package declares for others, as @types/node
+// does for those of the platform.
+func (r *resolver) ambients() []string {
+	seen := map[string]bool{}
+	for _, m := range r.modules {
+		if m == nil {
+			continue
+		}
+		for _, a := range m.ambient {
+			if !strings.HasPrefix(a.name, ".") && !strings.Contains(a.name, "*") {
+				seen[a.name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
 // locate finds the file that a module names relative to itself.
 func (r *resolver) locate(m *module, ref string) string {
 	if !strings.HasPrefix(ref, ".") {
@@ -196,15 +222,22 @@ func (r *resolver) follow(from *module, ref string) (*module, bool) {
 	return r.load(f), true
 }
 
+// listing is an exported name and the scope that gives it: behind export * that
+// is another one, and looking there at once spares the way.
+type listing struct {
+	name string
+	in   *scope
+}
+
 // names lists what a scope exports, its own names before those of export *.
-func (r *resolver) names(s *scope) []string {
-	var out []string
+func (r *resolver) names(s *scope) []listing {
+	var out []listing
 	seen, visited := map[string]bool{}, map[*scope]bool{}
 	var visit func(s *scope, own bool, depth int)
-	add := func(name string, own bool) {
+	add := func(s *scope, name string, own bool) {
 		if !seen[name] && (own || name != "default") {
 			seen[name] = true
-			out = append(out, name)
+			out = append(out, listing{name, s})
 		}
 	}
 	visit = func(s *scope, own bool, depth int) {
@@ -215,11 +248,11 @@ func (r *resolver) names(s *scope) []string {
 		for _, body := range r.bodies(s) {
 			for _, name := range body.order {
 				if slices.ContainsFunc(body.locals[name], body.visible) {
-					add(name, own)
+					add(s, name, own)
 				}
 			}
 			for _, name := range body.listed {
-				add(name, own)
+				add(s, name, own)
 			}
 			for _, ref := range body.stars {
 				m, local := r.follow(body.file, ref)

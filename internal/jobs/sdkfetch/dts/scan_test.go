@@ -174,6 +174,34 @@ export declare class D { private x; y: 1 }
 	}
 }
 
+// TestScan_ReadsLargeBarrels has as many files behind export * as the largest
+// packages: a name must not be looked for in all of them.
+func TestScan_ReadsLargeBarrels(t *testing.T) {
+	t.Parallel()
+	files := map[string][]byte{}
+	var index strings.Builder
+	for i := range 800 {
+		fmt.Fprintf(&index, "export * from './f%d';\n", i)
+		files[fmt.Sprintf("f%d.d.ts", i)] = fmt.Appendf(nil, "export interface A%d {} export declare const b%d: A%d;", i, i, i)
+	}
+	files["index.d.ts"] = []byte(index.String())
+	res, err := Scan(t.Context(), Package{Name: "pkg", MaxSymbols: 5000, Files: files})
+	if err != nil || len(res.Symbols) != 1600 || res.Truncated {
+		t.Errorf("got %d names, truncated %v, %v, want 1600", len(res.Symbols), res.Truncated, err)
+	}
+}
+
+func TestScan_NamesTheModulesThatAreDeclaredForOthers(t *testing.T) {
+	t.Parallel()
+	res, got := scanFiles(t, map[string]string{
+		"index.d.ts": "/// <reference path=\"fs.d.ts\" />\ndeclare module \"path\" { export const sep: string }",
+		"fs.d.ts":    "declare module \"fs\" { export function stat(): void } declare module \"*.css\" {}",
+	})
+	if len(got) != 0 || !slices.Equal(res.Unlisted, []string{"fs", "path"}) {
+		t.Errorf("got %v and unlisted %v", got, res.Unlisted)
+	}
+}
+
 func TestScan_Ends(t *testing.T) {
 	t.Parallel()
 	// Every file passes on the names of all others, and every name is looked up.

@@ -136,7 +136,7 @@ func (s *sums) lookup(ctx context.Context, t *upstream.Trace, path, version stri
 // interface has no context, so this holds one.
 type lookup struct {
 	*sums
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // as said above
 	trace *upstream.Trace
 
 	mu       sync.Mutex
