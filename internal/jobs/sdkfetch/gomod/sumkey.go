@@ -25,8 +25,8 @@ func CompleteSumDB(setting string, source []byte) string {
 		return setting
 	}
 	fields := strings.Fields(setting)
-	if full := alias(strings.Join(fields, " "), source); full != "" {
-		fields = strings.Fields(full)
+	if full := alias(strings.Join(fields, " "), source); len(full) > 0 {
+		fields = full
 	}
 	if key := verifierKey(fields[0], source); key != "" {
 		fields[0] = key
@@ -56,12 +56,14 @@ func verifierKey(name string, source []byte) string {
 
 // alias finds what the go command reads in the place of a setting: it says so
 // as if gosumdb == "name" { gosumdb = "other address" }.
-func alias(setting string, source []byte) string {
-	found := regexp.MustCompile(`gosumdb == "` + regexp.QuoteMeta(setting) + `" \{\s+gosumdb = "([^"\\\n]{1,300})"`).FindSubmatch(source)
-	if found == nil {
-		return ""
+func alias(setting string, source []byte) []string {
+	says := regexp.MustCompile(`gosumdb == "([^"\\\n]{1,300})" \{\s+gosumdb = "([^"\\\n]{1,300})"`)
+	for _, found := range says.FindAllSubmatch(source, 20) {
+		if string(found[1]) == setting {
+			return strings.Fields(string(found[2]))
+		}
 	}
-	return string(found[1])
+	return nil
 }
 
 // ownAddress is the address that a database's name stands for, nil if the name

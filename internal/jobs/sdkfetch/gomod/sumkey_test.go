@@ -39,6 +39,9 @@ func dbDial() {
 	if gosumdb == "near.test" {
 		gosumdb = "sum.test https://near.test"
 	}
+	if gosumdb == "blank.test" {
+		gosumdb = " "
+	}
 	if gosumdb == "lost.test" {
 		gosumdb = "nowhere.test https://lost.test"
 	}
@@ -56,6 +59,8 @@ func dbDial() {
 		"lost.test":                    "lost.test",
 		"unknown.test":                 "unknown.test",
 		"um.test":                      "um.test",
+		"odd.test\x80":                 "odd.test\x80",
+		"blank.test":                   "blank.test",
 		"forged.test":                  "forged.test",
 		known:                          known,
 		"own+key https://a.test":       "own+key https://a.test",
