@@ -73,17 +73,17 @@ type Keep func(path string, size int64) bool
 
 // reading is one archive being read; it holds the counters of the limits.
 type reading struct {
-	stopped func() error // why the context has ended
-	limits  Limits
-	packed  int64
-	total   int64
-	kept    int64
-	keep    Keep
-	out     Contents
+	ctx    context.Context //nolint:containedctx // lives as long as one call, which its readers must heed
+	limits Limits
+	packed int64
+	total  int64
+	kept   int64
+	keep   Keep
+	out    Contents
 }
 
 func newReading(ctx context.Context, packed int, l Limits, keep Keep) *reading {
-	return &reading{stopped: ctx.Err, limits: l, packed: int64(packed), keep: keep, out: Contents{Kept: map[string][]byte{}}}
+	return &reading{ctx: ctx, limits: l, packed: int64(packed), keep: keep, out: Contents{Kept: map[string][]byte{}}}
 }
 
 // add takes the size of unpacked bytes into account.
@@ -95,7 +95,7 @@ func (r *reading) add(n int64) error {
 	if r.total > ratioFrom && r.total > r.limits.MaxRatio*max(r.packed, 1) {
 		return fmt.Errorf("%w: unpacks to over %d times its size", ErrTooLarge, r.limits.MaxRatio)
 	}
-	return r.stopped()
+	return r.ctx.Err()
 }
 
 // wants reports whether a file is kept, and books its size.

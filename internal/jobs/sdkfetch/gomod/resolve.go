@@ -22,6 +22,14 @@ type Found struct {
 	Latest string
 	// LatestMod holds its facts, nil if they could not be read.
 	LatestMod *Facts
+	// head is what the proxy holds to be the latest, where no version is listed.
+	head Info
+}
+
+// Newest is the version that latest means, empty if the module has none that is
+// listed and stands.
+func (f Found) Newest() string {
+	return query{}.pick(f.Versions, func(v string) bool { return f.LatestMod == nil || len(f.LatestMod.Retracted(v)) == 0 })
 }
 
 // Resolve finds the version that a query means.
@@ -44,20 +52,10 @@ func (c *Client) Resolve(ctx context.Context, t *upstream.Trace, path, version s
 	if out.Versions, err = c.withoutIncompatible(ctx, t, path, out.Versions); err != nil {
 		return Found{}, err
 	}
-	head, err := c.head(ctx, t, path, &out)
-	if err != nil {
+	if out.head, err = c.head(ctx, t, path, &out); err != nil {
 		return Found{}, err
 	}
-	switch v := out.pick(q); {
-	case q.kind == byExact || q.kind == byRevision:
-		out.Info, err = c.named(ctx, t, path, q, out.Versions)
-	case v != "":
-		out.Info, err = c.stat(ctx, t, path, v)
-	case q.kind == byLatest && head.Version != "":
-		out.Info = head
-	default:
-		err = notFound(path, q, out.Versions)
-	}
+	out.Info, err = c.choose(ctx, t, path, q, &out)
 	return out, err
 }
 
@@ -92,25 +90,30 @@ func (c *Client) head(ctx context.Context, t *upstream.Trace, path string, out *
 
 func anyVersion(string) bool { return true }
 
-// pick is the listed version that a query means, "" if there is none.
-func (f *Found) pick(q query) string {
-	stands := func(v string) bool { return f.LatestMod == nil || len(f.LatestMod.Retracted(v)) == 0 }
-	if v := q.pick(f.Versions, stands); v != "" {
-		return v
+// choose picks the version and asks for its time.
+func (c *Client) choose(ctx context.Context, t *upstream.Trace, path string, q query, found *Found) (Info, error) {
+	if q.kind == byExact || q.kind == byRevision {
+		in, err := c.stat(ctx, t, path, q.version)
+		if isNotFound(err) {
+			return in, notFound(path, q, found.Versions)
+		}
+		if err == nil && q.kind == byExact && in.Version != q.version {
+			return in, fault.PermanentError(tasks.ReasonUpstream, "the module proxy answers %s with another version, %s", q.version, fault.Clean(in.Version, 80))
+		}
+		return in, err
 	}
-	return q.pick(f.Versions, anyVersion) // all are retracted; the result says so
-}
-
-// named asks for the version or revision that a query names.
-func (c *Client) named(ctx context.Context, t *upstream.Trace, path string, q query, versions []string) (Info, error) {
-	in, err := c.stat(ctx, t, path, q.version)
-	if isNotFound(err) {
-		return in, notFound(path, q, versions)
+	stands := func(v string) bool { return found.LatestMod == nil || len(found.LatestMod.Retracted(v)) == 0 }
+	v := q.pick(found.Versions, stands)
+	if v == "" {
+		v = q.pick(found.Versions, anyVersion) // all are retracted; the result says so
 	}
-	if err == nil && q.kind == byExact && in.Version != q.version {
-		return in, fault.PermanentError(tasks.ReasonUpstream, "the module proxy answers %s with another version, %s", q.version, fault.Clean(in.Version, 80))
+	switch {
+	case v == "" && q.kind == byLatest && found.head.Version != "":
+		return found.head, nil
+	case v == "":
+		return Info{}, notFound(path, q, found.Versions)
 	}
-	return in, err
+	return c.stat(ctx, t, path, v)
 }
 
 // withoutIncompatible drops the +incompatible versions of a module whose highest

@@ -65,7 +65,7 @@ func (t *looseText) UnmarshalJSON(raw []byte) error {
 	if len(raw) >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
 		s = string(raw[1 : len(raw)-1])
 	} else if json.Unmarshal(raw, &s) != nil {
-		return nil //nolint:nilerr // of another type
+		return nil //nolint:nilerr // another type reads as empty
 	}
 	*t = looseText(fault.Clean(s, maxText))
 	return nil
@@ -81,7 +81,7 @@ func (m *textMap) UnmarshalJSON(raw []byte) error {
 	}
 	var loose map[string]looseText
 	if json.Unmarshal(raw, &loose) != nil {
-		return nil //nolint:nilerr // of another type
+		return nil //nolint:nilerr // another type reads as empty
 	}
 	*m = make(textMap, len(loose))
 	for k, v := range loose {
