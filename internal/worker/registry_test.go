@@ -74,7 +74,7 @@ func TestRegistry_ParsedDocumentIsFound(t *testing.T) {
 	if err != nil || found.Stale || len(found.Hits) == 0 || found.Hits[0].Document != "guide/camera.md" || found.Hits[0].Heading != "Permissions" {
 		t.Errorf("got %+v, %v, want the section despite the typo", found, err)
 	}
-	task, err := c.Task(ctx, "doc")
+	task, err := c.Status(ctx, "doc")
 	if err != nil || task.PeakMemory <= 0 {
 		t.Errorf("got %+v, %v, want the peak memory of its runner", task, err)
 	}

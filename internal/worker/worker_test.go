@@ -245,7 +245,7 @@ func TestWorker_DrainHandsBackUncounted(t *testing.T) {
 	}
 	<-running
 	y.stop()
-	got, err := y.client.Task(ctx, task.ID)
+	got, err := y.client.Status(ctx, task.ID)
 	if err != nil || got.State != tasks.Pending || got.Attempts != 0 {
 		t.Fatalf("got %+v, %v, want it pending and no attempt spent", got, err)
 	}
