@@ -104,7 +104,7 @@ func throughJSON(ctx context.Context, a Archive) (Extracted, error) {
 	return out, err
 }
 
-func handle(t *testing.T, j *Job, ecosystem, name, version string, include ...string) (tasks.SDKFetchResult, error) { //nolint:revive // a payload on one line
+func handle(t *testing.T, j *Job, ecosystem, name, version string, include ...string) (tasks.SDKFetchResult, error) {
 	t.Helper()
 	return j.Handle(t.Context(), tasks.SDKFetchPayload{Ecosystem: ecosystem, Name: name, Version: version, Include: include})
 }
