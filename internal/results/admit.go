@@ -56,6 +56,10 @@ type Admission struct {
 	Chosen  bool
 	Request tasks.Request // as Request.Check returned it
 	Limit   int           // of its queue
+	// stands is how many tasks of a batch it stands for; 0 if it is of none.
+	stands int
+	// bundle tells that the payload is that of a bundle.
+	bundle bool
 }
 
 // combinedPayload is the largest payload that shares a round trip with others.
@@ -209,7 +213,11 @@ func admission(a Admission, now time.Time) ([]any, error) {
 	if at := a.Request.Options.Start(now); !at.IsZero() {
 		start = strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
 	}
-	return []any{msg, a.ID, start, fingerprint(a.Request), a.Request.Kind, retentionSeconds(a.Request.Options)}, nil
+	stands := ""
+	if a.stands > 0 {
+		stands = strconv.Itoa(a.stands)
+	}
+	return []any{msg, a.ID, start, fingerprint(a.Request), a.Request.Kind, retentionSeconds(a.Request.Options), stands}, nil
 }
 
 func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }
@@ -226,6 +234,9 @@ func encode(a Admission) ([]byte, error) {
 	})
 	o := a.Request.Options
 	headers := map[string]string{HeaderTimeout: o.Timeout.String()}
+	if a.bundle {
+		headers[HeaderBundle] = "1"
+	}
 	task := asynq.NewTaskWithHeaders(a.Request.Kind, a.Request.Payload, headers)
 	limit := (time.Duration(o.Timeout) + TimeoutGrace).Round(time.Second)
 	_, err := asynq.NewClientFromRedisClient(catcher).Enqueue(task, asynq.TaskID(a.ID), asynq.Queue(o.Queue),

@@ -64,6 +64,7 @@ type Store struct {
 	broker   *broker.Broker
 	now      func() time.Time
 	admitted *combiner[Admission, error]
+	noted    *combiner[unit, struct{}]
 	memory   guard
 	rates    rates
 }
@@ -74,6 +75,7 @@ func New(b *broker.Broker) *Store {
 	s.admitted = &combiner[Admission, error]{most: 200, flights: 2, send: func(ctx context.Context, calls []Admission) ([]error, error) {
 		return s.Admit(ctx, calls...)
 	}}
+	s.noted = &combiner[unit, struct{}]{most: 500, flights: 1, send: s.noteEnded}
 	return s
 }
 
@@ -107,6 +109,9 @@ func (s *Store) Get(ctx context.Context, id string, queues ...string) (tasks.Tas
 		if t, ok := parse(id, queues[i], cmd.(*redis.SliceCmd).Val()); ok {
 			return t, nil
 		}
+	}
+	if batch, n, ok := splitItem(id); ok {
+		return s.batched(ctx, batch, n)
 	}
 	return tasks.Task{}, ErrNotFound
 }
@@ -160,12 +165,14 @@ func (s *Store) Cancel(ctx context.Context, id string) (tasks.Task, error) {
 	}
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
-	q, now := t.Queue, s.now()
-	keys := []string{
-		broker.TaskKey(q, id), broker.QueueKey(q, "pending"), broker.QueueKey(q, "scheduled"),
-		broker.QueueKey(q, "retry"), broker.QueueKey(q, "completed"),
+	call := s.cancelCall(t.Queue, id)
+	n, err := cancelScript.Run(ctx, s.broker.Client(), call.keys, call.args...).Int()
+	if err == nil && n == 0 {
+		n, err = s.cancelBundled(ctx, id)
 	}
-	n, err := cancelScript.Run(ctx, s.broker.Client(), keys, id, now.UnixMilli(), now.Unix(), "canceled by a caller").Int()
+	if err == nil && n == 3 {
+		err = s.unitEnded(ctx, t.Queue, id)
+	}
 	switch {
 	case err != nil:
 		return t, fmt.Errorf("cancel task %s: %w", id, s.broker.Explain(err))

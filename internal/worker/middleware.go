@@ -36,6 +36,9 @@ type step func(ctx context.Context, r *run) ([]byte, error)
 func (w *Worker) handler(l *lane) asynq.Handler {
 	attempt := w.observed(l, slotted(l, limited(recovered(w.jobs[l.kind]))))
 	return asynq.HandlerFunc(func(actx context.Context, t *asynq.Task) error {
+		if t.Headers()[results.HeaderBundle] != "" {
+			return w.runBundle(actx, l, t)
+		}
 		id, _ := asynq.GetTaskID(actx)
 		queue, _ := asynq.GetQueueName(actx)
 		r := &run{id: id, kind: l.kind, queue: queue, payload: t.Payload(), timeout: w.timeout(t)}

@@ -6,9 +6,10 @@
 --       6 end of the day's counters  7 now in ms  8 result  9 peak memory
 --       10 reason  11 message  12 retryable  13 fields  14 queue
 -- modes complete, cancel, retry, archive, requeue (not counted as an attempt)
--- returns 1 settled, 2 was settled before, 0 the task is gone, -1 a later attempt owns it
+-- returns 1 settled, 3 settled for good and of a batch, 2 was settled before,
+--         0 the task is gone, -1 a later attempt owns it
 local id, mode = ARGV[1], ARGV[3]
-local known = redis.call("HMGET", KEYS[1], "msg", "y_fence", "y_final", "y_cancel", "y_ret")
+local known = redis.call("HMGET", KEYS[1], "msg", "y_fence", "y_final", "y_cancel", "y_ret", "y_batch")
 if not known[1] then
   redis.call("LREM", KEYS[2], 0, id)
   redis.call("ZREM", KEYS[3], id)
@@ -42,7 +43,8 @@ if mode == "requeue" then
   if redis.call("RPUSH", KEYS[4], id) == 1 then redis.call("PUBLISH", "jobyard:wake", ARGV[14]) end
   return 1
 end
-count(KEYS[8], KEYS[10])
+-- The tasks of a bundle were counted one by one.
+if tonumber(known[6] or 0) <= 1 then count(KEYS[8], KEYS[10]) end
 if mode == "retry" then
   redis.call("HSET", KEYS[1], "state", "retry")
   redis.call("ZADD", KEYS[5], ARGV[5], id)
@@ -66,4 +68,4 @@ else
   count(KEYS[9], KEYS[11])
 end
 redis.call("PUBLISH", "jobyard:done", id)
-return 1
+return known[6] and 3 or 1
