@@ -51,6 +51,8 @@ type Attempts struct {
 	mu      sync.Mutex
 	running map[string]*attempt
 	bundles map[string]*Bundle
+
+	noting sync.WaitGroup // ends that are being noted in their batches
 }
 
 type attempt struct {
@@ -60,6 +62,7 @@ type attempt struct {
 	outcome *Outcome
 	ended   time.Time
 	cancel  context.CancelCauseFunc
+	begun   begun // of a bundle
 }
 
 // NewAttempts returns the attempts of a node.
@@ -237,9 +240,7 @@ func (a *Attempts) settle(ctx context.Context, call broker.Call) *redis.Cmd {
 	}
 	a.mu.Unlock()
 	if code == 3 {
-		if err := a.store.unitEnded(ctx, call.Queue, end.id); err != nil {
-			a.log.Warn().Err(err).Str("task_id", end.id).Msg("end not noted in its batch: left to the recovery")
-		}
+		a.noteEnded(ctx, call.Queue, end.id)
 	}
 	if code == -1 {
 		a.log.Warn().Str("task_id", end.id).Int64("fence", fence).Msg("late attempt refused")

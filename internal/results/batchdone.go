@@ -100,27 +100,27 @@ func (s *Store) unitEnded(ctx context.Context, queue, id string) error {
 	return err
 }
 
+// noteEnded notes in the background that a task of a batch is final: its slot
+// need not wait for that.
+func (a *Attempts) noteEnded(ctx context.Context, queue, id string) {
+	a.noting.Go(func() {
+		if err := a.store.unitEnded(context.WithoutCancel(ctx), queue, id); err != nil {
+			a.log.Warn().Err(err).Str("task_id", id).Msg("end not noted in its batch: left to the recovery")
+		}
+	})
+}
+
+// Noted waits until the ends that were settled are noted in their batches.
+func (a *Attempts) Noted() { a.noting.Wait() }
+
 // noteEnded notes units that have just become final.
 func (s *Store) noteEnded(ctx context.Context, ended []unit) ([]struct{}, error) {
-	totals := map[string]int{}
 	var known []unit
 	for _, u := range ended {
-		batch, k, bundle, ok := splitUnit(u.id)
-		if !ok {
-			continue
+		if batch, k, bundle, ok := splitUnit(u.id); ok {
+			u.batch, u.bit = batch, unitBit(k, bundle)
+			known = append(known, u)
 		}
-		u.batch, u.bit = batch, k
-		if bundle {
-			if _, read := totals[batch]; !read {
-				total, err := s.broker.Client().HGet(ctx, batchKey(batch), "total").Int()
-				if err != nil && !errors.Is(err, redis.Nil) {
-					return nil, fmt.Errorf("read batch %s: %w", batch, s.broker.Explain(err))
-				}
-				totals[batch] = total
-			}
-			u.bit += totals[batch]
-		}
-		known = append(known, u)
 	}
 	states, err := s.unitStates(ctx, known)
 	if err != nil {

@@ -77,6 +77,9 @@ func (b *Bundle) Flush(ctx context.Context) error {
 	some := b.waiting
 	current, began := b.current, b.began
 	b.mu.Unlock()
+	if len(some) == 0 && current < 0 {
+		return nil
+	}
 	keys, args := b.flushCall(some, current, began)
 	ctx, cancel := b.attempts.store.broker.CallContext(ctx)
 	defer cancel()

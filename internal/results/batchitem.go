@@ -171,7 +171,7 @@ func (s *Store) cancelBundled(ctx context.Context, id string) (int, error) {
 		call := s.cancelCall(tasks.BulkQueue(p.kind(pl)), id)
 		return cancelScript.Run(ctx, s.broker.Client(), call.keys, call.args...).Int()
 	}
-	u := bundleUnit(b, int(pl.unit), p.kind(pl))
+	u := bundleUnit(b.id, int(pl.unit), p.kind(pl))
 	canceled := record{state: tasks.Canceled, ended: s.now()}
 	code, err := bundleCancelScript.Run(ctx, s.broker.Client(), []string{u.key()}, n, canceled.bytes(), batchID).Int()
 	if err == nil && code == -2 { // it has gone on alone this moment

@@ -137,12 +137,20 @@ func (u unit) key() string              { return broker.TaskKey(u.queue, u.id) }
 func (u unit) bundled() bool            { return strings.HasPrefix(u.id[len(u.batch):], ".b") }
 func itemID(batch string, n int) string { return batch + "." + strconv.Itoa(n) }
 
-func bundleUnit(b batch, k int, kind string) unit {
-	return unit{batch: b.id, id: b.id + ".b" + strconv.Itoa(k), queue: tasks.BulkQueue(kind), bit: b.total + k}
+// unitBit is the place of a unit's bit: bundles have the odd ones.
+func unitBit(k int, bundle bool) int {
+	if bundle {
+		return 2*k + 1
+	}
+	return 2 * k
+}
+
+func bundleUnit(batch string, k int, kind string) unit {
+	return unit{batch: batch, id: batch + ".b" + strconv.Itoa(k), queue: tasks.BulkQueue(kind), bit: unitBit(k, true)}
 }
 
 func loneUnit(batch string, n int, kind string) unit {
-	return unit{batch: batch, id: itemID(batch, n), queue: tasks.BulkQueue(kind), bit: n, tasks: []int{n}}
+	return unit{batch: batch, id: itemID(batch, n), queue: tasks.BulkQueue(kind), bit: unitBit(n, false), tasks: []int{n}}
 }
 
 // units lists the units of a batch in the order of their first tasks.
@@ -157,7 +165,7 @@ func (p plan) units(b batch) []unit {
 		i, known := at[pl.unit]
 		if !known {
 			i, at[pl.unit] = len(all), len(all)
-			all = append(all, bundleUnit(b, int(pl.unit), p.kind(pl)))
+			all = append(all, bundleUnit(b.id, int(pl.unit), p.kind(pl)))
 		}
 		all[i].tasks = append(all[i].tasks, n)
 	}

@@ -137,7 +137,7 @@ func (s *Store) openUnits(ctx context.Context, b batch, p plan) ([]unit, error) 
 			continue
 		}
 		for _, n := range u.tasks {
-			if u.bundled() && bitSet(alone.Val(), n) && !bitSet(done.Val(), n) {
+			if u.bundled() && bitSet(alone.Val(), n) && !bitSet(done.Val(), unitBit(n, false)) {
 				open = append(open, loneUnit(b.id, n, p.kind(p.places[n])))
 			}
 		}
@@ -152,7 +152,7 @@ func aloneUnits(units []unit, states []unitState) []unit {
 		for text := range strings.SplitSeq(strings.TrimSuffix(st.alone, ","), ",") {
 			if n, err := strconv.Atoi(text); err == nil {
 				left = append(left, unit{
-					batch: units[i].batch, id: itemID(units[i].batch, n), queue: units[i].queue, bit: n, tasks: []int{n},
+					batch: units[i].batch, id: itemID(units[i].batch, n), queue: units[i].queue, bit: unitBit(n, false), tasks: []int{n},
 				})
 			}
 		}

@@ -24,7 +24,7 @@ const (
 	// for each other while other slots are free.
 	BundleTime = 200 * time.Millisecond
 	// flushMost, flushBytes and FlushEvery bound what is not committed yet.
-	flushMost, flushBytes = 50, 256 << 10
+	flushMost, flushBytes = bundleTasks, 256 << 10
 	FlushEvery            = 50 * time.Millisecond
 	// lookEvery is how often a bundle looks for cancels while nothing ends.
 	lookEvery = time.Second
@@ -111,9 +111,7 @@ func (a *Attempts) OpenBundle(ctx context.Context, id string, payload []byte, st
 	if err := json.Unmarshal(payload, &b.todo); err != nil {
 		return nil, tasks.Invalid("payload", "is no bundle: "+err.Error())
 	}
-	ctx, cancel := a.store.broker.CallContext(ctx)
-	defer cancel()
-	seen, err := b.ended(ctx)
+	seen, err := b.ended(ctx, t.begun)
 	if err != nil {
 		return nil, fmt.Errorf("open bundle %s: %w", id, a.store.broker.Explain(err))
 	}
@@ -130,37 +128,48 @@ func (a *Attempts) OpenBundle(ctx context.Context, id string, payload []byte, st
 	return b, nil
 }
 
-// ended reads which tasks have a record already, and whether an earlier
-// attempt broke off.
-func (b *Bundle) ended(ctx context.Context) (map[int]bool, error) {
-	key := broker.TaskKey(b.queue, b.id)
-	c := b.attempts.store.broker.Client()
-	known, err := c.HMGet(ctx, key, "y_crash", "y_att", "y_fence", "y_skip", "y_ret").Result()
-	if err != nil {
-		return nil, err
-	}
-	text := func(i int) string { s, _ := known[i].(string); return s }
-	b.scattered = text(0) != "" || text(1) != "1"
-	b.skipAll(text(3))
-	seconds, _ := strconv.Atoi(text(4))
-	b.retention = tasks.Duration(max(time.Duration(seconds)*time.Second, tasks.MinBatchRetention))
+// begun is what Redis tells of a bundle when it is taken.
+type begun struct {
+	crashed   bool // an earlier attempt broke off
+	canceled  string
+	retention time.Duration
+}
+
+// readBegun reads what the take script adds for a task of a batch: crashes,
+// attempts, tasks canceled one by one, retention.
+func readBegun(f []any) begun {
+	crashes, _ := f[0].(string)
+	attempts, _ := f[1].(int64)
+	canceled, _ := f[2].(string)
+	kept, _ := f[3].(string)
+	seconds, _ := strconv.Atoi(kept)
+	return begun{crashed: crashes != "" || attempts > 1, canceled: canceled, retention: time.Duration(seconds) * time.Second}
+}
+
+// ended tells which tasks have a record already.
+func (b *Bundle) ended(ctx context.Context, known begun) (map[int]bool, error) {
+	b.scattered, b.retention = known.crashed, tasks.Duration(max(known.retention, tasks.MinBatchRetention))
+	b.skipAll(known.canceled)
 	seen := maps.Clone(b.skip)
-	if text(2) == "1" { // the first attempt: nothing can have a record but by a cancel
+	if b.fence == 1 { // nothing can have a record but by a cancel
 		return seen, nil
 	}
 	fields := make([]string, len(b.todo))
 	for i, item := range b.todo {
 		fields[i] = recordField(item.Number)
 	}
-	records, err := c.HMGet(ctx, key, fields...).Result()
+	ctx, cancel := b.attempts.store.broker.CallContext(ctx)
+	defer cancel()
+	records, err := b.attempts.store.broker.Client().HMGet(ctx, broker.TaskKey(b.queue, b.id), fields...).Result()
 	if err != nil {
 		return nil, err
 	}
-	all := make(map[int]bool, len(records))
 	for i, r := range records {
-		all[b.todo[i].Number] = r != nil || seen[b.todo[i].Number]
+		if r != nil {
+			seen[b.todo[i].Number] = true
+		}
 	}
-	return all, nil
+	return seen, nil
 }
 
 // skipAll marks tasks as canceled, given as "3,17,"; b.mu is held or b is new.

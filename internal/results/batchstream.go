@@ -151,7 +151,7 @@ func (s *Store) readPage(ctx context.Context, b batch, from int, places []place)
 			reads[i].unit = loneUnit(b.id, from+i, kind)
 			continue
 		}
-		reads[i].unit = bundleUnit(b, int(pl.unit), kind)
+		reads[i].unit = bundleUnit(b.id, int(pl.unit), kind)
 		if fields[pl.unit] == nil {
 			fields[pl.unit] = append([]string{}, bundleFields...)
 		}
