@@ -98,7 +98,7 @@ var bundleFields = append([]string{"y_cur"}, recordFields...)
 // bundledTask is a task as its bundle knows it; alone tells to look for it
 // elsewhere.
 func bundledTask(u unit, n int, values []any, text string) (t tasks.Task, alone, ok bool) {
-	bundle, ok := parse(u.id, u.queue, values[1:])
+	bundle, ok := parse(u.id, u.queue, values[1:len(bundleFields)])
 	if !ok {
 		return t, false, false
 	}
