@@ -113,8 +113,7 @@ func checkBatched(r Request, now time.Time) (Request, error) {
 
 // append adds the faults of err below a parent.
 func (f *faults) append(parent string, err error) {
-	var in *InvalidError
-	if errors.As(prefix(parent, err), &in) {
+	if in, ok := errors.AsType[*InvalidError](prefix(parent, err)); ok {
 		*f = append(*f, in.Fields...)
 	}
 }

@@ -2,7 +2,6 @@ package tasks_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +60,7 @@ func TestBatch_CheckTellsManyFaultsButNotAll(t *testing.T) {
 	}
 	_, err := b.Check(time.Now())
 	var in *tasks.InvalidError
-	if !errors.As(err, &in) || len(in.Fields) != 20 || in.Fields[19].Path != fmt.Sprint("tasks[19].payload.query") {
+	if !errors.As(err, &in) || len(in.Fields) != 20 || in.Fields[19].Path != "tasks[19].payload.query" {
 		t.Errorf("got %v, want the first twenty faults", err)
 	}
 }

@@ -131,8 +131,8 @@ func (s *Store) full(a Admission, waiting, processed int64) *FullError {
 	return &FullError{Queue: q, Waiting: int(waiting), Limit: a.Limit, RetryAfter: s.rates.wait(q, processed, a.Limit, s.now())}
 }
 
-// elsewhere answers for the ids of callers that name a task of another queue
-// or kind already: the admit script sees one queue only. Two callers who hand
+// elsewhere answers for the ids of callers that name a task of another queue,
+// kind or batch already: the admit script sees one queue only. Two callers who hand
 // over the same id for two kinds in the same instant could both succeed.
 func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error) {
 	answers := make([]error, len(all))
@@ -140,6 +140,9 @@ func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error)
 	var cmds []*redis.StringCmd
 	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, a := range all {
+			if batch, ok := reserved(a.ID); ok && a.Chosen {
+				index, cmds = append(index, i), append(cmds, p.HGet(ctx, batchKey(batch), "sha"))
+			}
 			for _, q := range tasks.Queues() {
 				if a.Chosen && q != a.Request.Options.Queue {
 					index, cmds = append(index, i), append(cmds, p.HGet(ctx, broker.TaskKey(q, a.ID), "y_sha"))
@@ -257,38 +260,6 @@ type unreachable struct{ redis.UniversalClient }
 // SAdd implements redis.Cmdable.
 func (unreachable) SAdd(ctx context.Context, _ string, _ ...any) *redis.IntCmd {
 	return redis.NewIntCmd(ctx)
-}
-
-type scriptCall struct {
-	keys []string
-	args []any
-}
-
-// runAll runs a script once for each call, in one pipeline, and loads it first
-// where Redis does not know it.
-func runAll(ctx context.Context, c redis.UniversalClient, script *redis.Script, calls []scriptCall) ([]*redis.Cmd, error) {
-	if len(calls) == 1 {
-		cmd := script.Run(ctx, c, calls[0].keys, calls[0].args...)
-		return []*redis.Cmd{cmd}, cmd.Err()
-	}
-	cmds := make([]*redis.Cmd, len(calls))
-	send := func() error {
-		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, call := range calls {
-				cmds[i] = p.EvalSha(ctx, script.Hash(), call.keys, call.args...)
-			}
-			return nil
-		})
-		return err
-	}
-	err := send()
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		if err := script.Load(ctx, c).Err(); err != nil {
-			return nil, err
-		}
-		err = send()
-	}
-	return cmds, err
 }
 
 // Register makes the queues known to asynq's tools. It is repeated after every

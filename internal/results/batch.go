@@ -118,20 +118,20 @@ func (s *Store) readBatch(ctx context.Context, id string) (batch, plan, error) {
 // CreateBatch hands a whole checked batch over, or nothing of it. ErrKnown
 // tells that the same batch was handed over before, a *ConflictError that the
 // id belongs to another, a *FullError that a bulk queue has no room for all of
-// its tasks; concurrent callers may overshoot by a batch each.
+// its tasks; concurrent callers may overshoot by a batch each. Once queued, a
+// bundle counts as one task, and what leaves it is never refused.
 //
 // Once the batch is written it runs, even if queuing its units is cut short
 // here: any worker's recovery goes on with it.
 func (s *Store) CreateBatch(ctx context.Context, b tasks.Batch, limit func(queue string) int) error {
-	raw, err := json.Marshal(batchSpec{Requests: b.Requests, Callback: b.Callback})
+	raw, sum, err := encodeBatch(b)
 	if err != nil {
-		return fmt.Errorf("encode batch %s: %w", b.ID, err)
-	}
-	sum := sha256.Sum256(raw)
-	if err := s.batchFits(ctx, b, hex.EncodeToString(sum[:]), limit); err != nil {
 		return err
 	}
-	code, err := s.writeBatch(ctx, b, hex.EncodeToString(sum[:]), raw)
+	if err := s.batchFits(ctx, b, sum, limit); err != nil {
+		return err
+	}
+	code, err := s.writeBatch(ctx, b, sum, raw)
 	switch {
 	case err != nil:
 		return err
@@ -141,7 +141,7 @@ func (s *Store) CreateBatch(ctx context.Context, b tasks.Batch, limit func(queue
 		return &ConflictError{ID: b.ID}
 	}
 	// The recovery would do it too, only later; so this error is nobody's loss.
-	_ = s.expandBatch(ctx, b.ID)
+	_ = s.expandBatch(ctx, b.ID, b.Requests)
 	return nil
 }
 
@@ -149,6 +149,16 @@ func (s *Store) CreateBatch(ctx context.Context, b tasks.Batch, limit func(queue
 type batchSpec struct {
 	Requests []tasks.Request `json:"tasks"`
 	Callback *tasks.Request  `json:"callback,omitempty"`
+}
+
+// encodeBatch writes the batch's content, and a hash of it.
+func encodeBatch(b tasks.Batch) (raw []byte, sum string, err error) {
+	raw, err = json.Marshal(batchSpec{Requests: b.Requests, Callback: b.Callback})
+	if err != nil {
+		return nil, "", fmt.Errorf("encode batch %s: %w", b.ID, err)
+	}
+	hash := sha256.Sum256(raw)
+	return raw, hex.EncodeToString(hash[:]), nil
 }
 
 // batchFits checks the memory and the limits of the queues. A batch that is

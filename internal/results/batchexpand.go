@@ -37,34 +37,32 @@ type BundleTask struct {
 }
 
 // expandBatch queues the units of a batch that is being created, from where it
-// was left. Any number of processes may do so at once.
-func (s *Store) expandBatch(ctx context.Context, id string) error {
+// was left. Any number of processes may do so at once. The requests are read
+// if the caller does not have them.
+func (s *Store) expandBatch(ctx context.Context, id string, requests []tasks.Request) error {
 	b, p, err := s.readBatch(ctx, id)
 	if err != nil || b.state != "creating" {
 		return err
 	}
-	var spec batchSpec
-	packed, err := s.broker.Client().HGet(ctx, batchKey(id), "spec").Bytes()
-	if errors.Is(err, redis.Nil) {
-		return nil // opened by somebody else since
-	}
-	if err != nil {
-		return fmt.Errorf("read batch %s: %w", id, s.broker.Explain(err))
-	}
-	raw, err := unpack(packed)
-	if err == nil {
-		err = json.Unmarshal(raw, &spec)
-	}
-	if err != nil || len(spec.Requests) != len(p.places) {
-		return fmt.Errorf("batch %s is damaged: %w", id, errors.Join(err, errors.New("its requests and its map must agree")))
-	}
-	units := p.units(b)
-	for at := min(b.at, len(units)); ; {
-		next, err := s.queueUnits(ctx, b, spec, units, at)
+	if requests == nil {
+		requests, err = s.readRequests(ctx, id)
+		if errors.Is(err, redis.Nil) {
+			return nil // somebody else has opened it since
+		}
 		if err != nil {
 			return err
 		}
-		at = next
+	}
+	if len(requests) != len(p.places) {
+		return fmt.Errorf("batch %s is damaged: it has %d requests and a map of %d", id, len(requests), len(p.places))
+	}
+	units := p.units(b)
+	for at := min(b.at, len(units)); ; {
+		next, err := s.queueUnits(ctx, b, requests, units[at:])
+		if err != nil {
+			return err
+		}
+		at += next
 		code, err := s.advanceBatch(ctx, id, at, at == len(units))
 		switch {
 		case err != nil:
@@ -79,33 +77,50 @@ func (s *Store) expandBatch(ctx context.Context, id string) error {
 	}
 }
 
-// queueUnits queues one round trip of units from at on, and returns where the
-// next begins.
-func (s *Store) queueUnits(ctx context.Context, b batch, spec batchSpec, units []unit, at int) (int, error) {
-	var all []Admission
-	if !b.canceled.IsZero() {
-		return at, nil
+// readRequests reads what a batch was created with; once it is open, that is
+// redis.Nil.
+func (s *Store) readRequests(ctx context.Context, id string) ([]tasks.Request, error) {
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	var spec batchSpec
+	packed, err := s.broker.Client().HGet(ctx, batchKey(id), "spec").Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("read the requests of batch %s: %w", id, s.broker.Explain(err))
 	}
-	for bytes := 0; at < len(units) && len(all) < expandMost && bytes < expandBytes; at++ {
-		a, err := admissionOf(b, spec, units[at])
+	raw, err := unpack(packed)
+	if err == nil {
+		err = json.Unmarshal(raw, &spec)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the requests of batch %s: %w", id, err)
+	}
+	return spec.Requests, nil
+}
+
+// queueUnits queues as many of the units as go into one round trip, and
+// returns how many those are.
+func (s *Store) queueUnits(ctx context.Context, b batch, requests []tasks.Request, units []unit) (int, error) {
+	if !b.canceled.IsZero() || len(units) == 0 {
+		return 0, nil
+	}
+	all := make([]Admission, 0, min(len(units), expandMost))
+	for bytes := 0; len(all) < cap(all) && bytes < expandBytes; {
+		a, err := admissionOf(b, requests, units[len(all)])
 		if err != nil {
-			return at, err
+			return 0, err
 		}
 		bytes += len(a.Request.Payload)
 		all = append(all, a)
 	}
-	if len(all) == 0 {
-		return at, nil
-	}
 	// What is known was queued before; a stranger's task of that id stands in
 	// for ours, and nothing is full.
 	_, err := s.Admit(ctx, all...)
-	return at, err
+	return len(all), err
 }
 
 // admissionOf makes a unit from the batch's requests.
-func admissionOf(b batch, spec batchSpec, u unit) (Admission, error) {
-	first := spec.Requests[u.tasks[0]]
+func admissionOf(b batch, requests []tasks.Request, u unit) (Admission, error) {
+	first := requests[u.tasks[0]]
 	if !u.bundled() {
 		// The delay counts from the batch's creation.
 		if start := first.Options.Start(b.created); !start.IsZero() {
@@ -116,7 +131,7 @@ func admissionOf(b batch, spec batchSpec, u unit) (Admission, error) {
 	list := make([]BundleTask, len(u.tasks))
 	longest := time.Duration(0)
 	for i, n := range u.tasks {
-		r := spec.Requests[n]
+		r := requests[n]
 		list[i] = BundleTask{Number: n, Timeout: r.Options.Timeout, MaxRetry: *r.Options.MaxRetry, Payload: r.Payload}
 		longest = max(longest, time.Duration(r.Options.Timeout))
 	}

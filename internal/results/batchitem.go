@@ -162,7 +162,7 @@ func (s *Store) cancelBundled(ctx context.Context, id string) (int, error) {
 		return 0, ignore(err, ErrNoBatch)
 	}
 	if b.state == "creating" {
-		if err := s.expandBatch(ctx, batchID); err != nil {
+		if err := s.expandBatch(ctx, batchID, nil); err != nil {
 			return 0, err
 		}
 	}

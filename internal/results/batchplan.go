@@ -197,6 +197,14 @@ func splitUnit(id string) (batch string, k int, bundle, ok bool) {
 	return id[:dot], k, true, err == nil && k >= 0 && k < lone
 }
 
+// reserved tells which batch an id would belong to, if there is such a batch.
+func reserved(id string) (batch string, ok bool) {
+	if batch, _, _, ok = splitUnit(id); ok {
+		return batch, ok
+	}
+	return strings.CutSuffix(id, CallbackID(""))
+}
+
 // bitSet reads a bit as Redis's GETBIT does.
 func bitSet(bits string, at int) bool {
 	return at/8 < len(bits) && bits[at/8]>>(7-at%8)&1 == 1

@@ -74,7 +74,7 @@ func (s *Store) recoverBatch(ctx context.Context, id string, listed time.Time) e
 	case now.Sub(b.touched) < batchQuiet:
 		return nil
 	case b.state == "creating":
-		return s.expandBatch(ctx, id)
+		return s.expandBatch(ctx, id, nil)
 	case !b.canceled.IsZero():
 		// Whoever canceled it may not have got through.
 		return s.withdrawBatch(ctx, id)
@@ -175,7 +175,7 @@ func (s *Store) CancelBatch(ctx context.Context, id string) error {
 		return fmt.Errorf("cancel batch %s: %w", id, s.broker.Explain(err))
 	}
 	// One whose units are still being queued is opened first, without the rest.
-	if err := s.expandBatch(ctx, id); err != nil {
+	if err := s.expandBatch(ctx, id, nil); err != nil {
 		return err
 	}
 	return s.withdrawBatch(ctx, id)

@@ -23,9 +23,10 @@ const (
 	// not begun go on alone: slow tasks gain nothing by a bundle, and would wait
 	// for each other while other slots are free.
 	BundleTime = 200 * time.Millisecond
-	// flushMost, flushBytes and FlushEvery bound what is not committed yet.
+	// FlushEvery is how long a task that ended waits for its commit, at most.
+	FlushEvery = 50 * time.Millisecond
+	// flushMost and flushBytes bound how much waits for one.
 	flushMost, flushBytes = bundleTasks, 256 << 10
-	FlushEvery            = 50 * time.Millisecond
 	// lookEvery is how often a bundle looks for cancels while nothing ends.
 	lookEvery = time.Second
 	// keptInline is the largest result that is kept in a bundle; the task of a

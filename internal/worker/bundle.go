@@ -32,10 +32,11 @@ type bundle struct {
 	*results.Bundle
 	worker   *Worker
 	lane     *lane
+	stop     context.CancelCauseFunc
+	attempt  step
 	waited   time.Duration
 	started  time.Time
 	returned chan struct{} // closed when the job of the task that runs returns
-	attempt  step
 }
 
 // runBundle is the life of a bundle's attempt.
@@ -43,33 +44,35 @@ func (w *Worker) runBundle(actx context.Context, l *lane, t *asynq.Task) error {
 	id, _ := asynq.GetTaskID(actx)
 	ctx, cancel := context.WithCancelCause(actx)
 	defer cancel(nil)
-	waited := w.attempts.Started(id, cancel)
+	b := &bundle{worker: w, lane: l, stop: cancel, waited: w.attempts.Started(id, cancel)}
 	defer l.queue.Ended()
-	outcome := w.doBundle(ctx, l, id, t.Payload(), waited, cancel)
+	outcome := b.do(ctx, id, t.Payload())
 	w.attempts.Ended(id, outcome)
 	return asynqError(outcome)
 }
 
-func (w *Worker) doBundle(ctx context.Context, l *lane, id string, payload []byte, waited time.Duration, cancel context.CancelCauseFunc) results.Outcome {
+// do runs the bundle on one of the lane's slots.
+func (b *bundle) do(ctx context.Context, id string, payload []byte) results.Outcome {
 	select {
-	case l.slots <- struct{}{}:
+	case b.lane.slots <- struct{}{}:
 	case <-ctx.Done():
 		return judge(nil, ended(ctx))
 	}
-	release := func() { <-l.slots }
-	opened, err := w.attempts.OpenBundle(ctx, id, payload, cancel, errCanceled)
+	release := func() { <-b.lane.slots }
+	var err error
+	b.Bundle, err = b.worker.attempts.OpenBundle(ctx, id, payload, b.stop, errCanceled)
 	if err != nil {
 		release()
 		return notRun(err)
 	}
-	defer opened.Close()
-	b := &bundle{Bundle: opened, worker: w, lane: l, waited: waited, started: time.Now()}
-	limited := limited(recovered(w.jobs[l.kind]))
-	b.attempt = w.observed(l, func(ctx context.Context, r *run) ([]byte, error) {
+	defer b.Close()
+	limited := limited(recovered(b.worker.jobs[b.lane.kind]))
+	b.attempt = b.worker.observed(b.lane, func(ctx context.Context, r *run) ([]byte, error) {
 		returned := b.returned
 		return limited(ctx, r, func() { close(returned) })
 	})
-	stuck, err := b.runAll(ctx, cancel)
+	b.started = time.Now()
+	stuck, err := b.runAll(ctx)
 	if stuck {
 		// The job that does not return keeps the slot until it does.
 		go func(returned chan struct{}) { <-returned; release() }(b.returned)
@@ -100,10 +103,10 @@ func notRun(err error) results.Outcome {
 
 // runAll runs the tasks of the bundle until its time is over, and sends the
 // rest on alone. Stuck reports that a job has not returned.
-func (b *bundle) runAll(ctx context.Context, cancel context.CancelCauseFunc) (stuck bool, err error) {
+func (b *bundle) runAll(ctx context.Context) (stuck bool, err error) {
 	ctx, end := context.WithCancel(ctx)
 	var ticking sync.WaitGroup
-	ticking.Go(func() { b.tick(ctx, cancel) })
+	ticking.Go(func() { b.tick(ctx) })
 	defer ticking.Wait()
 	defer end()
 	todo := b.Todo()
@@ -164,7 +167,7 @@ func (b *bundle) isStuck() bool {
 }
 
 // tick commits while a slow task runs, so that those before it need not wait.
-func (b *bundle) tick(ctx context.Context, cancel context.CancelCauseFunc) {
+func (b *bundle) tick(ctx context.Context) {
 	tick := time.NewTicker(results.FlushEvery)
 	defer tick.Stop()
 	for {
@@ -174,7 +177,7 @@ func (b *bundle) tick(ctx context.Context, cancel context.CancelCauseFunc) {
 		case <-tick.C:
 			// Any other error: the next flush commits the same.
 			if err := b.Tick(context.WithoutCancel(ctx)); errors.Is(err, results.ErrLate) {
-				cancel(errLost)
+				b.stop(errLost)
 				return
 			}
 		}

@@ -39,7 +39,8 @@ func takeBundle(t *testing.T, s *results.Store, b *broker.Broker, node, id strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bundle, bundle.Todo()
+	todo := bundle.Todo()
+	return bundle, todo
 }
 
 // complete ends a task of the bundle with an answer.
