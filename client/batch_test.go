@@ -67,6 +67,21 @@ func TestClient_EnqueueBatchAgainGivesTheFirst(t *testing.T) {
 	}
 }
 
+func TestClient_IdsOfABatchAreTaken(t *testing.T) {
+	t.Parallel()
+	c, _ := open(t)
+	if _, err := c.EnqueueBatch(t.Context(), client.Batch{ID: "b", Requests: searches(t, 40)}); err != nil {
+		t.Fatal(err)
+	}
+	for id, taken := range map[string]bool{"b.7": true, "b.b0": true, "b.done": true, "b.x": false, "order.7": false} {
+		var conflict *client.ConflictError
+		_, err := client.Enqueue(t.Context(), c, tasks.Search, tasks.SearchPayload{Query: "x"}, tasks.WithID(id))
+		if taken != errors.As(err, &conflict) || !taken && err != nil {
+			t.Errorf("%s: got %v", id, err)
+		}
+	}
+}
+
 func TestClient_BatchResultsEndWithTheirContext(t *testing.T) {
 	t.Parallel()
 	c, _ := open(t)

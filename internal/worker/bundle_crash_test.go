@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
@@ -211,5 +212,36 @@ func TestBundle_CountsAddUp(t *testing.T) {
 	}
 	if info := finished(t, y.client, "b"); info.Counts[tasks.Canceled] != 1 {
 		t.Errorf("got %+v, want the one that waited for its retry canceled", info)
+	}
+}
+
+// What left a bundle after a failure is to asynq a task that failed once.
+func TestBundle_AsynqKnowsOfTheFailure(t *testing.T) {
+	t.Parallel()
+	y := start(t, 1, searching(func(_ context.Context, q string) (string, error) {
+		if q == "q1" {
+			return "", errors.New("odd")
+		}
+		return q, nil
+	}))
+	batch := client.Batch{ID: "b", Requests: queries(64)}
+	batch.Requests[1] = request("q1", tasks.WithMaxRetry(1), tasks.WithTimeout(1500*time.Millisecond))
+	if _, err := y.client.EnqueueBatch(patience(t), batch); err != nil {
+		t.Fatal(err)
+	}
+	inspector := asynq.NewInspectorFromRedisClient(y.broker.Client())
+	var info *asynq.TaskInfo
+	brokertest.Until(t, "it waits for its retry", func() bool {
+		var err error
+		info, err = inspector.GetTaskInfo("search:bulk", "b.1")
+		return err == nil
+	})
+	if info.State != asynq.TaskStateRetry || info.Retried != 1 || info.MaxRetry != 1 || info.LastErr != "unknown: odd" ||
+		info.LastFailedAt.IsZero() || info.Type != "search" || info.Headers[results.HeaderTimeout] != "1.5s" {
+		t.Errorf("got %+v", info)
+	}
+	got, err := y.client.Wait(patience(t), "b.1")
+	if err != nil || got.State != tasks.Archived || got.Attempts != 2 {
+		t.Errorf("got %+v, %v, want it archived after its one retry", got, err)
 	}
 }

@@ -34,7 +34,7 @@ type step func(ctx context.Context, r *run) ([]byte, error)
 
 // handler is the life of an attempt, outermost first.
 func (w *Worker) handler(l *lane) asynq.Handler {
-	attempt := w.observed(l, slotted(l, limited(recovered(w.jobs[l.kind]))))
+	attempt := w.observed(l, slotted(l, limited(recovered(w.jobs[l.kind]), apart)))
 	return asynq.HandlerFunc(func(actx context.Context, t *asynq.Task) error {
 		if t.Headers()[results.HeaderBundle] != "" {
 			return w.runBundle(actx, l, t)
@@ -97,8 +97,12 @@ func slotted(l *lane, next func(ctx context.Context, r *run, release func()) ([]
 	}
 }
 
-// limited ends the attempt at its time limit, whether the job returns or not.
-func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
+// apart runs a job on a goroutine of its own.
+func apart(job func()) { go job() }
+
+// limited ends the attempt at its time limit, whether the job returns or not;
+// launch runs it on another goroutine.
+func limited(next step, launch func(job func())) func(context.Context, *run, func()) ([]byte, error) {
 	type answer struct {
 		out []byte
 		err error
@@ -106,7 +110,7 @@ func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
 	return func(ctx context.Context, r *run, release func()) ([]byte, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errTimeout)
 		answers := make(chan answer, 1)
-		go func() {
+		launch(func() {
 			defer release()
 			defer cancel()
 			out, err := next(ctx, r)
@@ -114,7 +118,7 @@ func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
 				err = ended(ctx)
 			}
 			answers <- answer{out, err}
-		}()
+		})
 		select {
 		case a := <-answers:
 			return a.out, a.err
