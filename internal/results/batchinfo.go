@@ -44,7 +44,7 @@ func (s *Store) BatchInfo(ctx context.Context, id string) (tasks.BatchInfo, erro
 // countOpen counts the tasks of units that are not noted as final, except
 // those that are pending.
 func (s *Store) countOpen(ctx context.Context, b batch, p plan, count func(tasks.State, int)) error {
-	open, err := s.openUnits(ctx, b, p)
+	open, final, err := s.openUnits(ctx, b, p)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s *Store) countOpen(ctx context.Context, b batch, p plan, count func(tasks
 	if err != nil {
 		return err
 	}
-	left := aloneUnits(open, states)
+	left := aloneUnits(open, states, final)
 	leftStates, err := s.unitStates(ctx, left)
 	if err != nil {
 		return err

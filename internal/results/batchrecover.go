@@ -79,7 +79,7 @@ func (s *Store) recoverBatch(ctx context.Context, id string, listed time.Time) e
 		// Whoever canceled it may not have got through.
 		return s.withdrawBatch(ctx, id)
 	}
-	open, err := s.openUnits(ctx, b, p)
+	open, final, err := s.openUnits(ctx, b, p)
 	if err != nil {
 		return err
 	}
@@ -91,17 +91,17 @@ func (s *Store) recoverBatch(ctx context.Context, id string, listed time.Time) e
 		from := int(now.Unix()) / int(batchQuiet.Seconds()) * recoverUnits % len(open)
 		open = open[from:min(len(open), from+recoverUnits)]
 	}
-	return s.reconcile(ctx, b, open)
+	return s.reconcile(ctx, b, open, final)
 }
 
 // reconcile notes those of the open units that are final.
-func (s *Store) reconcile(ctx context.Context, b batch, open []unit) error {
+func (s *Store) reconcile(ctx context.Context, b batch, open []unit, final string) error {
 	states, err := s.unitStates(ctx, open)
 	if err != nil {
 		return err
 	}
 	// Tasks that went on alone are units too.
-	left := aloneUnits(open, states)
+	left := aloneUnits(open, states, final)
 	if err := s.note(ctx, open, states); err != nil {
 		return err
 	}
@@ -118,19 +118,18 @@ func (s *Store) reconcile(ctx context.Context, b batch, open []unit) error {
 }
 
 // openUnits lists the units that are not noted as final, those included that
-// left a bundle which is.
-func (s *Store) openUnits(ctx context.Context, b batch, p plan) ([]unit, error) {
+// left a bundle which is, and returns the bits of those that are.
+func (s *Store) openUnits(ctx context.Context, b batch, p plan) (open []unit, final string, err error) {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
 	var done, alone *redis.StringCmd
-	_, err := s.broker.Client().Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err = s.broker.Client().Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		done, alone = pipe.Get(ctx, doneKey(b.id)), pipe.Get(ctx, aloneKey(b.id))
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("read batch %s: %w", b.id, s.broker.Explain(err))
+		return nil, "", fmt.Errorf("read batch %s: %w", b.id, s.broker.Explain(err))
 	}
-	var open []unit
 	for _, u := range p.units(b) {
 		if !bitSet(done.Val(), u.bit) {
 			open = append(open, u)
@@ -142,15 +141,15 @@ func (s *Store) openUnits(ctx context.Context, b batch, p plan) ([]unit, error) 
 			}
 		}
 	}
-	return open, nil
+	return open, done.Val(), nil
 }
 
-// aloneUnits lists the tasks that left bundles.
-func aloneUnits(units []unit, states []unitState) []unit {
+// aloneUnits lists the tasks that left bundles and are not noted as final.
+func aloneUnits(units []unit, states []unitState, final string) []unit {
 	var left []unit
 	for i, st := range states {
 		for text := range strings.SplitSeq(strings.TrimSuffix(st.alone, ","), ",") {
-			if n, err := strconv.Atoi(text); err == nil {
+			if n, err := strconv.Atoi(text); err == nil && !bitSet(final, unitBit(n, false)) {
 				left = append(left, unit{
 					batch: units[i].batch, id: itemID(units[i].batch, n), queue: units[i].queue, bit: unitBit(n, false), tasks: []int{n},
 				})
@@ -187,7 +186,7 @@ func (s *Store) withdrawBatch(ctx context.Context, id string) error {
 	if err != nil || b.state != "open" {
 		return err
 	}
-	open, err := s.openUnits(ctx, b, p)
+	open, final, err := s.openUnits(ctx, b, p)
 	if err != nil {
 		return err
 	}
@@ -199,10 +198,10 @@ func (s *Store) withdrawBatch(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.cancelUnits(ctx, aloneUnits(open, states)); err != nil {
+	if err := s.cancelUnits(ctx, aloneUnits(open, states, final)); err != nil {
 		return err
 	}
-	return s.reconcile(ctx, b, open)
+	return s.reconcile(ctx, b, open, final)
 }
 
 func (s *Store) cancelUnits(ctx context.Context, units []unit) error {

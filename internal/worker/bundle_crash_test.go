@@ -215,6 +215,36 @@ func TestBundle_CountsAddUp(t *testing.T) {
 	}
 }
 
+func TestBundle_CountsWhatLeftABundleOnce(t *testing.T) {
+	t.Parallel()
+	var runs counted
+	free := make(chan struct{})
+	y := start(t, 2, searching(func(_ context.Context, q string) (string, error) {
+		n := runs.add(q)
+		switch {
+		case q == "q1" && n == 1:
+			return "", errors.New("comes again, and ends before its bundle")
+		case q == "q2":
+			<-free
+		}
+		return q, nil
+	}))
+	if _, err := y.client.EnqueueBatch(patience(t), client.Batch{ID: "b", Requests: queries(64)}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := y.client.Wait(patience(t), "b.1"); err != nil || got.State != tasks.Completed || got.Attempts != 2 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	brokertest.Until(t, "all but the slow one and the one behind it are done", func() bool {
+		info, err := y.client.Batch(t.Context(), "b")
+		return err != nil || info.Counts[tasks.Completed] == 62 && info.Counts[tasks.Active] == 1 && info.Counts[tasks.Pending] == 1
+	})
+	close(free)
+	if info := finished(t, y.client, "b"); info.Counts[tasks.Completed] != 64 {
+		t.Errorf("got %+v", info)
+	}
+}
+
 // What left a bundle after a failure is to asynq a task that failed once.
 func TestBundle_AsynqKnowsOfTheFailure(t *testing.T) {
 	t.Parallel()
