@@ -244,6 +244,7 @@ func (w *Worker) drain(lanes []*lane) error {
 		stopping.Go(l.server.Shutdown)
 	}
 	stopping.Wait()
+	w.attempts.Noted()
 	w.state.Store("stopped")
 	w.log.Info().Msg("worker stopped")
 	return nil
