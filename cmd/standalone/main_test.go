@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -79,6 +80,13 @@ func TestDemo(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("the report lacks %q:\n%s", want, out)
 		}
+	}
+	if _, err := exec.LookPath("redis-server"); err != nil { // the one thing it says then
+		first, rest, _ := strings.Cut(errs, "\n")
+		if !strings.Contains(first, "redis-server is not on PATH") {
+			t.Errorf("got %q, want a word about the stand-in", first)
+		}
+		errs = rest
 	}
 	if strings.Contains(out, "\x1b") || errs != "" {
 		t.Errorf("got colors, or logs: %q", errs)
