@@ -112,7 +112,10 @@ func Run(ctx context.Context, cfg Config, c *client.Client, s Streams) (Summary,
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	b := &run{client: c, stop: stop, clock: newClock(cfg.WaitTimeout, stop), accepted: make(chan *entry, cfg.Window), ordered: make(chan *entry, waitAhead)}
+	b := &run{
+		client: c, stop: stop, clock: newClock(cfg.WaitTimeout, stop), handing: make(chan struct{}, 1),
+		accepted: make(chan *entry, cfg.Window), ordered: make(chan *entry, waitAhead),
+	}
 	defer b.clock.close()
 	// Not waited for: it may sit in a Read of a terminal or pipe that only the
 	// process's end breaks off.
@@ -134,9 +137,12 @@ func Run(ctx context.Context, cfg Config, c *client.Client, s Streams) (Summary,
 }
 
 type run struct {
-	client   *client.Client
-	stop     context.CancelCauseFunc
-	clock    *clock
+	client *client.Client
+	stop   context.CancelCauseFunc
+	clock  *clock
+	// handing is held from the start of handing a chunk over until all of it is
+	// in accepted: whoever holds it knows that nothing more is on its way.
+	handing  chan struct{}
 	accepted chan *entry
 	ordered  chan *entry
 }
@@ -145,18 +151,8 @@ type run struct {
 // written next. When ctx ends it still passes on what was handed over.
 func (b *run) wait(ctx context.Context, waiting *sync.WaitGroup) {
 	defer close(b.ordered)
-	done := ctx.Done()
 	for {
-		var e *entry
-		var more bool
-		select {
-		case e, more = <-b.accepted:
-		case <-done:
-			select {
-			case e, more = <-b.accepted:
-			default:
-			}
-		}
+		e, more := b.next(ctx)
 		if !more {
 			return
 		}
@@ -166,6 +162,28 @@ func (b *run) wait(ctx context.Context, waiting *sync.WaitGroup) {
 			waiting.Go(func() { e.ended <- b.outcome(ctx, e.task) })
 		}
 		b.ordered <- e
+	}
+}
+
+// next returns the next entry. After the end of ctx there are only those whose
+// hand-over had begun.
+func (b *run) next(ctx context.Context) (e *entry, more bool) {
+	select {
+	case e, more = <-b.accepted:
+		return e, more
+	case <-ctx.Done():
+	}
+	select {
+	case e, more = <-b.accepted:
+		return e, more
+	case b.handing <- struct{}{}:
+	}
+	defer func() { <-b.handing }()
+	select {
+	case e, more = <-b.accepted:
+		return e, more
+	default:
+		return nil, false
 	}
 }
 

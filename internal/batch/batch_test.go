@@ -171,21 +171,35 @@ func TestRun_EachLineHasItsAnswer(t *testing.T) {
 
 func TestRun_ReportsWhatStandsStill(t *testing.T) {
 	t.Parallel()
-	b := brokertest.Start(t) // and no worker
-	c := open(t, b, client.Config{QueueLimit: 10, BulkLimit: 3})
 	cfg := DefaultConfig()
 	cfg.WaitTimeout = time.Second
-	for name, lines := range map[string]int{"it waits for results": 2, "it waits for room": 5} {
-		var out bytes.Buffer
-		in := strings.Repeat(query(1)+"\n", lines)
-		s, err := Run(t.Context(), cfg, c, Streams{strings.NewReader(in), &out, nil})
-		var still *StandstillError
-		if !errors.As(err, &still) || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s: got %v, want a standstill", name, err)
-		}
-		if name == "it waits for results" && (s.Unfinished != 2 || decodeAll(t, out.String())[1].ID == "") {
-			t.Errorf("%s: got %+v %s, want both tasks as last seen", name, s, &out)
-		}
+	for _, test := range []struct {
+		name                    string
+		lines, unfinished, room int
+	}{
+		{"it waits for results", 2, 2, 3},
+		{"it waits for room", 5, 3, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := brokertest.Start(t) // and no worker
+			c := open(t, b, client.Config{QueueLimit: 10, BulkLimit: test.room})
+			var out bytes.Buffer
+			in := strings.Repeat(query(1)+"\n", test.lines)
+			s, err := Run(t.Context(), cfg, c, Streams{strings.NewReader(in), &out, nil})
+			var still *StandstillError
+			if !errors.As(err, &still) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want a standstill", err)
+			}
+			if s.Unfinished != test.unfinished {
+				t.Fatalf("got %+v, want %d tasks as last seen", s, test.unfinished)
+			}
+			for _, task := range decodeAll(t, out.String()) {
+				if task.ID == "" {
+					t.Errorf("got %+v, want an id", task)
+				}
+			}
+		})
 	}
 }
 
