@@ -152,9 +152,9 @@ func (b *Broker) CallContext(ctx context.Context) (context.Context, context.Canc
 type shared struct{ current atomic.Pointer[sharedContext] }
 
 type sharedContext struct {
-	context.Context
-	begun time.Time
-	end   context.CancelFunc // never called while others may use it: its timer ends it
+	context.Context //nolint:containedctx // to be shared is what it is for
+	begun           time.Time
+	end             context.CancelFunc // never called while others may use it: its timer ends it
 }
 
 // context ends after the timeout, or up to an eighth of it sooner.
