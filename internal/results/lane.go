@@ -41,7 +41,11 @@ type taken struct {
 
 // Lane returns the lane of the asynq server of a kind.
 func (a *Attempts) Lane(kind string, slots int) *Lane {
-	return &Lane{attempts: a, kind: kind, slots: slots, waker: broker.NewWaker(tasks.Queue(kind), tasks.BulkQueue(kind))}
+	l := &Lane{attempts: a, kind: kind, slots: slots, waker: broker.NewWaker(tasks.Queue(kind), tasks.BulkQueue(kind))}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lanes = append(a.lanes, l)
+	return l
 }
 
 // Waker is what announcements are passed to.
