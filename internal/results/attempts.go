@@ -51,6 +51,7 @@ type Attempts struct {
 	mu      sync.Mutex
 	running map[string]*attempt
 	bundles map[string]*Bundle
+	lanes   []*Lane // only grows
 
 	noting sync.WaitGroup // ends that are being noted in their batches
 }
@@ -223,8 +224,13 @@ func (a *Attempts) settle(ctx context.Context, call broker.Call) *redis.Cmd {
 	if o.Mode == RetryIt && call.Op == broker.OpArchive {
 		o.Mode = Archive // asynq counts the retries
 	}
-	if o.Mode == Requeue {
+	switch {
+	case o.Mode == Requeue:
 		end.msg = "" // asynq's new message counts a retry
+	case o.Mode == Complete && call.Op != broker.OpComplete:
+		// Its recoverer speaks, of an end that was never acknowledged: neither the
+		// retry nor its time is meant for a result.
+		end.msg, end.score = "", 0
 	}
 	// Without an attempt of ours it is asynq's recoverer that speaks, for a node
 	// that is gone: the task goes back, and no retry is spent.

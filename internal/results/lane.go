@@ -41,7 +41,11 @@ type taken struct {
 
 // Lane returns the lane of the asynq server of a kind.
 func (a *Attempts) Lane(kind string, slots int) *Lane {
-	return &Lane{attempts: a, kind: kind, slots: slots, waker: broker.NewWaker(tasks.Queue(kind), tasks.BulkQueue(kind))}
+	l := &Lane{attempts: a, kind: kind, slots: slots, waker: broker.NewWaker(tasks.Queue(kind), tasks.BulkQueue(kind))}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lanes = append(a.lanes, l)
+	return l
 }
 
 // Waker is what announcements are passed to.
@@ -59,10 +63,19 @@ func (l *Lane) dequeue(ctx context.Context) *redis.Cmd {
 	return answer
 }
 
+// askAgain is how long asynq is held back before it is told that there is
+// nothing. It reckons a task's lease from when it asked: given a task half a
+// minute later, it would take the lease for expired, and acknowledge nothing.
+const askAgain = 5 * time.Second
+
 func (l *Lane) next(ctx context.Context) (string, error) {
+	asked := time.Now()
 	for {
 		if msg, ok := l.fromReady(); ok {
 			return msg, nil
+		}
+		if time.Since(asked) > askAgain {
+			return "", redis.Nil
 		}
 		looks := l.waker.Await(ctx)
 		if len(looks) == 0 {
@@ -125,6 +138,8 @@ func (l *Lane) take(ctx context.Context, queue string) ([]taken, error) {
 	free := max(1, l.slots-l.held)
 	l.mu.Unlock()
 	a := l.attempts
+	ctx, cancel := a.store.broker.CallContext(ctx)
+	defer cancel()
 	now := a.store.now()
 	keys := []string{
 		broker.QueueKey(queue, "pending"), broker.QueueKey(queue, "paused"), broker.QueueKey(queue, "active"),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/isolation"
+	"github.com/jobyard/jobyard/internal/results"
 )
 
 // Node is what the worker tells of itself.
@@ -38,8 +39,8 @@ func (w *Worker) Node() broker.Node {
 	return n
 }
 
-// beat writes heartbeats, and looks for cancels whose announcement was lost,
-// until ctx ends; the last one says in which state the node went.
+// beat writes heartbeats, and mends what was lost on the way, until ctx ends;
+// the last one says in which state the node went.
 func (w *Worker) beat(ctx context.Context) {
 	tick := time.NewTicker(broker.HeartbeatEvery)
 	defer tick.Stop()
@@ -47,7 +48,7 @@ func (w *Worker) beat(ctx context.Context) {
 	for {
 		err := w.broker.PutNode(ctx, w.Node())
 		if err == nil {
-			err = w.attempts.CancelMarked(ctx, errCanceled)
+			err = w.mend(ctx)
 		}
 		if ctx.Err() == nil && (err != nil) != away {
 			away = err != nil
@@ -64,6 +65,23 @@ func (w *Worker) beat(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// mend looks for cancels whose announcement was lost, for tasks that were taken
+// or ended without the answer having arrived, and makes the queues known again:
+// a loss of data breaks no connection that would tell of it.
+func (w *Worker) mend(ctx context.Context) error {
+	if err := w.store.Register(ctx); err != nil {
+		return err
+	}
+	if err := w.attempts.CancelMarked(ctx, errCanceled); err != nil {
+		return err
+	}
+	did, err := w.attempts.Reconcile(ctx)
+	if did != (results.Reconciled{}) {
+		w.log.Warn().Int("handed_back", did.HandedBack).Int("settled", did.Settled).Msg("lost answers made good")
+	}
+	return err
 }
 
 func (w *Worker) sayGoodbye() {

@@ -56,7 +56,9 @@ redis.call("HSET", KEYS[1], "y_fin", ARGV[7])
 if mode == "complete" then
   redis.call("HSET", KEYS[1], "state", "completed", "y_final", "completed", "result", ARGV[8])
   redis.call("HDEL", KEYS[1], "y_reason", "y_msg", "y_again", "y_fields", "y_payload")
-  redis.call("ZADD", KEYS[6], ARGV[5], id)
+  local till = ARGV[5]
+  if till == "0" then till = math.floor(ARGV[7] / 1000) + tonumber(known[5] or 86400) end
+  redis.call("ZADD", KEYS[6], till, id)
 elseif mode == "cancel" then
   redis.call("HSET", KEYS[1], "state", "completed", "y_final", "canceled",
     "y_reason", "canceled", "y_msg", "canceled by a caller", "y_again", "0", "y_fields", "")
