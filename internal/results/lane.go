@@ -31,11 +31,15 @@ type Lane struct {
 	mu    sync.Mutex
 	ready []taken // taken, but not yet given to asynq
 	held  int     // given to asynq and not yet ended
+	// service is how long a slot lately took for a task, as a moving average;
+	// 0 until one was measured.
+	service time.Duration
 }
 
 // taken is a task that this node holds.
 type taken struct {
 	queue, id, msg string
+	at             time.Time
 	attempt        *attempt
 }
 
@@ -125,28 +129,54 @@ func (l *Lane) fromReady() (msg string, ok bool) {
 	return t.msg, true
 }
 
-// Ended tells that a task of the lane ended, so that its slot is free.
-func (l *Lane) Ended() {
+// Ended tells that a task of the lane ended after so long, so that its slot is
+// free.
+func (l *Lane) Ended(took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held--
+	if l.service == 0 {
+		l.service = took
+	}
+	l.service += (took - l.service) / 8
+}
+
+const (
+	// aheadBelow is how short a lane's tasks must be for more to be taken than
+	// there are free slots, aheadFor for how long those may last, and aheadMost
+	// how many they may be: what one node holds ready no other can start.
+	aheadBelow = time.Millisecond
+	aheadFor   = 2 * time.Millisecond
+	aheadMost  = 64
+	// overhead is what a slot needs for a task beside its work.
+	overhead = 50 * time.Microsecond
+	// staleAfter is when a task that was taken ahead goes back, because the
+	// slots turned out to be busy for longer.
+	staleAfter = 250 * time.Millisecond
+)
+
+// room is how many tasks to take.
+func (l *Lane) room() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	free := max(1, l.slots-l.held)
+	if l.service == 0 || l.service > aheadBelow {
+		return free
+	}
+	return free + min(aheadMost, l.slots*int(aheadFor/(l.service+overhead)))
 }
 
 // take takes tasks of a queue for the free slots.
 func (l *Lane) take(ctx context.Context, queue string) ([]taken, error) {
-	l.mu.Lock()
-	free := max(1, l.slots-l.held)
-	l.mu.Unlock()
 	a := l.attempts
 	ctx, cancel := a.store.broker.CallContext(ctx)
 	defer cancel()
 	now := a.store.now()
 	keys := []string{
 		broker.QueueKey(queue, "pending"), broker.QueueKey(queue, "paused"), broker.QueueKey(queue, "active"),
-		broker.QueueKey(queue, "lease"), broker.QueueKey(queue, "completed"),
+		broker.QueueKey(queue, "completed"),
 	}
-	list, err := takeScript.Run(ctx, a.store.broker.Client(), keys,
-		now.Add(lease).Unix(), broker.TaskKeyPrefix(queue), now.UnixMilli(), a.node, free).Slice()
+	list, err := takeScript.Run(ctx, a.store.broker.Client(), keys, broker.TaskKeyPrefix(queue), now.UnixMilli(), a.node, l.room()).Slice()
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +194,7 @@ func readTaken(queue string, entry any, now time.Time) (taken, bool) {
 	if len(f) < 3 {
 		return taken{}, false
 	}
-	t := taken{queue: queue, attempt: &attempt{queue: queue}}
+	t := taken{queue: queue, at: time.Now(), attempt: &attempt{queue: queue}}
 	t.msg, _ = f[0].(string)
 	t.id, _ = f[1].(string)
 	t.attempt.fence, _ = f[2].(int64)
@@ -182,16 +212,30 @@ func readTaken(queue string, entry any, now time.Time) (taken, bool) {
 
 // HandBack returns the tasks that asynq has not asked for. It is called once
 // asynq asks no more.
-func (l *Lane) HandBack(ctx context.Context) error {
+func (l *Lane) HandBack(ctx context.Context) error { return l.handBack(ctx, time.Now()) }
+
+// HandBackStale returns the tasks that were taken ahead and have to wait for
+// longer than was reckoned with.
+func (l *Lane) HandBackStale(ctx context.Context) error {
+	return l.handBack(ctx, time.Now().Add(-staleAfter))
+}
+
+// handBack returns the tasks that were taken until then, latest first, so that
+// they come back in their order.
+func (l *Lane) handBack(ctx context.Context, until time.Time) error {
 	l.mu.Lock()
-	ready := l.ready
-	l.ready = nil
-	l.mu.Unlock()
-	var errs []error
-	for _, t := range ready {
-		args := l.attempts.settleArgs(t.queue, end{id: t.id, msg: "", score: 0}, t.attempt.fence, Outcome{Mode: Requeue})
-		_, err := l.attempts.settled.do(ctx, scriptCall{settleKeys(t.queue, t.id, l.attempts.store.now()), args})
-		errs = append(errs, l.attempts.store.broker.Explain(err))
+	n := 0
+	for n < len(l.ready) && !l.ready[n].at.After(until) {
+		n++
 	}
-	return errors.Join(errs...)
+	back := l.ready[:n:n]
+	l.ready = l.ready[n:]
+	l.mu.Unlock()
+	for _, t := range slices.Backward(back) {
+		e := &ending{queue: t.queue, id: t.id, fence: t.attempt.fence, outcome: Outcome{Mode: Requeue}, msg: "", score: 0}
+		if err := l.attempts.commits.put(ctx, e); err != nil {
+			return err // the recovery will find them
+		}
+	}
+	return nil
 }

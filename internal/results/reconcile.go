@@ -2,7 +2,6 @@ package results
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 )
@@ -42,14 +41,13 @@ func (a *Attempts) Reconcile(ctx context.Context) (Reconciled, error) {
 			continue
 		}
 		// A score that only a dead letter needs: settle reckons how long a result is kept.
-		e := end{id: h.id, msg: "", score: 0}
+		e := &ending{queue: h.queue, id: h.id, fence: fence, outcome: o, msg: "", score: 0}
 		if o.Mode == Archive {
 			e.score = now.Unix()
 		}
-		args := a.settleArgs(h.queue, e, fence, o)
-		code, err := a.settled.do(ctx, scriptCall{settleKeys(h.queue, h.id, now), args})
+		code, err := a.store.settle(ctx, e)
 		if err != nil {
-			return did, fmt.Errorf("settle task %s: %w", h.id, a.store.broker.Explain(err))
+			return did, err
 		}
 		a.forget(h.id, fence)
 		switch {
@@ -75,7 +73,7 @@ func (a *Attempts) unheard(h held, now time.Time) (o Outcome, fence int64, lost 
 	if t == nil || t.fence != fence {
 		return Outcome{Mode: Requeue}, fence, now.Sub(h.started) > unknownFor
 	}
-	if t.outcome == nil || now.Sub(t.ended) < unsettledFor {
+	if t.outcome == nil || t.settling || now.Sub(t.ended) < unsettledFor {
 		return o, fence, false
 	}
 	o = *t.outcome

@@ -42,7 +42,8 @@ func (w *Worker) runBundle(actx context.Context, l *lane, t *asynq.Task) error {
 	ctx, cancel := context.WithCancelCause(actx)
 	defer cancel(nil)
 	b := &bundle{worker: w, lane: l, stop: cancel, waited: w.attempts.Started(id, cancel)}
-	defer l.queue.Ended()
+	start := time.Now()
+	defer func() { l.queue.Ended(time.Since(start)) }()
 	queue, _ := asynq.GetQueueName(actx)
 	var outcome results.Outcome
 	if payload, err := w.payload(ctx, t, queue, id); err != nil {

@@ -49,7 +49,7 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
 		ctx, used := isolation.WithAttempt(ctx, id, isolation.Limits{Wall: r.timeout})
-		defer l.queue.Ended()
+		defer func() { l.queue.Ended(r.took) }()
 		outcome := judge(attempt(ctx, r))
 		outcome.PeakMemory = used.PeakMemory()
 		w.metrics.ended(r, outcome)

@@ -106,6 +106,9 @@ func (w *Worker) holdLease(ctx context.Context) {
 			if err := w.broker.RenewLease(ctx, w.id); err != nil && ctx.Err() == nil {
 				w.log.Warn().Err(err).Msg("lease not renewed")
 			}
+			for _, l := range w.lanes {
+				_ = l.queue.HandBackStale(ctx) // fails only while Redis is away, which the lease told
+			}
 		}
 	}
 }

@@ -229,7 +229,7 @@ func (w *Worker) drain(lanes []*lane) error {
 	for _, l := range lanes {
 		l.queue.Waker().Close()
 		l.server.Stop()
-		if err := l.queue.HandBack(context.Background()); err != nil {
+		if err := within(handBackTimeout, l.queue.HandBack); err != nil {
 			w.log.Warn().Err(err).Str("kind", l.kind).Msg("tasks not handed back")
 		}
 	}
@@ -244,10 +244,18 @@ func (w *Worker) drain(lanes []*lane) error {
 		stopping.Go(l.server.Shutdown)
 	}
 	stopping.Wait()
-	w.attempts.Noted()
+	if err := within(handBackTimeout, w.attempts.Flush); err != nil {
+		w.log.Warn().Err(err).Msg("ends of tasks not written: they will run again")
+	}
 	w.state.Store("stopped")
 	w.log.Info().Msg("worker stopped")
 	return nil
+}
+
+func within(d time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return do(ctx)
 }
 
 // idleWithin reports whether every attempt ended within d.
