@@ -70,15 +70,7 @@ func (b *bundle) do(ctx context.Context, id string, payload []byte) results.Outc
 		return notRun(err)
 	}
 	defer b.Close()
-	// One goroutine for all of them: its stack grows only once.
-	jobs := make(chan func())
-	defer close(jobs)
-	go func() {
-		for job := range jobs {
-			job()
-		}
-	}()
-	limited := limited(recovered(b.worker.jobs[b.lane.kind]), func(job func()) { jobs <- job })
+	limited := limited(recovered(b.worker.jobs[b.lane.kind]), b.lane.crew.launch)
 	b.attempt = b.worker.observed(b.lane, func(ctx context.Context, r *run) ([]byte, error) {
 		returned := b.returned
 		return limited(ctx, r, func() { close(returned) })

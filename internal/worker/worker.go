@@ -101,6 +101,7 @@ type lane struct {
 	kind   string
 	slots  chan struct{}
 	queue  *results.Lane
+	crew   crew
 	server *asynq.Server
 	served counts
 }
@@ -138,7 +139,7 @@ func New(cfg Config, b *broker.Broker, jobs *Registry, log zerolog.Logger, reg p
 }
 
 func (w *Worker) newLane(kind string, slots int) *lane {
-	l := &lane{kind: kind, slots: make(chan struct{}, slots), queue: w.attempts.Lane(kind, slots)}
+	l := &lane{kind: kind, slots: make(chan struct{}, slots), queue: w.attempts.Lane(kind, slots), crew: make(crew)}
 	l.server = asynq.NewServerFromRedisClient(w.attempts.Client(l.queue), asynq.Config{
 		Concurrency: slots,
 		// The lane chooses between the queues and waits where there is nothing to do:
