@@ -45,10 +45,10 @@ func (w *Worker) beat(ctx context.Context) {
 	tick := time.NewTicker(broker.HeartbeatEvery)
 	defer tick.Stop()
 	away := false
-	for {
+	for n := 0; ; n++ {
 		err := w.broker.PutNode(ctx, w.Node())
 		if err == nil {
-			err = w.mend(ctx)
+			err = w.mend(ctx, n%reconcileBeats == 0)
 		}
 		if ctx.Err() == nil && (err != nil) != away {
 			away = err != nil
@@ -67,15 +67,22 @@ func (w *Worker) beat(ctx context.Context) {
 	}
 }
 
+// reconcileBeats is how many heartbeats lie between two looks at what Redis
+// says of this node's tasks.
+const reconcileBeats = 3
+
 // mend looks for cancels whose announcement was lost, for tasks that were taken
 // or ended without the answer having arrived, and makes the queues known again:
 // a loss of data breaks no connection that would tell of it.
-func (w *Worker) mend(ctx context.Context) error {
+func (w *Worker) mend(ctx context.Context, thorough bool) error {
 	if err := w.store.Register(ctx); err != nil {
 		return err
 	}
 	if err := w.attempts.CancelMarked(ctx, errCanceled); err != nil {
 		return err
+	}
+	if !thorough {
+		return nil
 	}
 	did, err := w.attempts.Reconcile(ctx)
 	if did != (results.Reconciled{}) {
