@@ -155,6 +155,9 @@ func (b *Broker) Explain(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) {
 		return err
 	}
+	if _, explained := errors.AsType[*UnavailableError](err); explained {
+		return err
+	}
 	hint := ""
 	var netErr net.Error
 	msg := err.Error()

@@ -52,9 +52,9 @@ var forwardSource string
 
 var (
 	admitScript  = redis.NewScript(admitSource)
-	takeScript   = redis.NewScript(takeSource)
+	takeScript   = redis.NewScript(broker.Spare + takeSource)
 	settleScript = redis.NewScript(settleSource)
-	cancelScript = redis.NewScript(cancelSource)
+	cancelScript = redis.NewScript(broker.Spare + cancelSource)
 
 	forwardScript = redis.NewScript(forwardSource)
 )
