@@ -162,6 +162,8 @@ const (
 	// handBackTimeout is how long asynq waits for handlers once their contexts
 	// have ended.
 	handBackTimeout = 2 * time.Second
+	// shutdownTimeout is how long asynq's servers may take to sign off.
+	shutdownTimeout = handBackTimeout + 5*time.Second
 	// stopGrace is how long an attempt may take to notice that it is to stop.
 	// A runner has 200 ms after its signal, and is reaped within 600 ms.
 	stopGrace = 900 * time.Millisecond
@@ -239,15 +241,32 @@ func (w *Worker) drain(lanes []*lane) error {
 		w.attempts.CancelAll(errShutdown)
 		w.idleWithin(handBackTimeout)
 	}
-	var stopping sync.WaitGroup
-	for _, l := range lanes {
-		stopping.Go(l.server.Shutdown)
-	}
-	stopping.Wait()
+	w.shutdown(lanes)
 	w.attempts.Noted()
 	w.state.Store("stopped")
 	w.log.Info().Msg("worker stopped")
 	return nil
+}
+
+// shutdown ends asynq's servers. Where Redis does not answer they would try to
+// sign off for half a minute; they are left to it.
+func (w *Worker) shutdown(lanes []*lane) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var stopping sync.WaitGroup
+		for _, l := range lanes {
+			stopping.Go(l.server.Shutdown)
+		}
+		stopping.Wait()
+	}()
+	late := time.NewTimer(shutdownTimeout)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+		w.log.Warn().Msg("redis does not answer: stopped without signing off")
+	}
 }
 
 // idleWithin reports whether every attempt ended within d.
