@@ -139,7 +139,10 @@ func TestWorker_WaitsWithoutBurning(t *testing.T) {
 	if err := server.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	until(t, ctx, "it works again", func() bool { got, err := c.Do(ctx, request("again")); return err == nil && got.State == tasks.Completed })
+	until(t, ctx, "it works again", func() bool {
+		got, err := c.Do(ctx, request("again"))
+		return err == nil && got.State == tasks.Completed
+	})
 }
 
 // processorTime is how much of the processor this process has used.

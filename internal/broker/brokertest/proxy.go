@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy stands between a process and its Redis and is the network between
@@ -30,7 +31,7 @@ type Proxy struct {
 // the test.
 func Between(tb testing.TB, url string) *Proxy {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "proxy-")
+	dir, err := os.MkdirTemp("", "proxy-") //nolint:usetesting // tb.TempDir is too long for a socket
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func (p *Proxy) await() {
 
 func (p *Proxy) serve(c net.Conn) {
 	p.await() // nor does a new connection come through
-	r, err := net.Dial("unix", p.target)
+	r, err := net.DialTimeout("unix", p.target, 5*time.Second)
 	if err != nil {
 		c.Close()
 		return
