@@ -105,7 +105,7 @@ func readHead(r *bufio.Reader, kind byte) (int, error) {
 			continue
 		}
 		n, err := strconv.Atoi(string(bytes.TrimSpace(line[1:])))
-		if line[0] != kind || err != nil || n < 0 || n > 1<<29 {
+		if line[0] != kind || err != nil || n < 0 || n > 1<<26 {
 			return 0, fmt.Errorf("got %.40q, want a head with %q", line, kind)
 		}
 		return n, nil

@@ -21,6 +21,7 @@ type Proxy struct {
 	mu     sync.Mutex
 	flow   *sync.Cond
 	held   bool // nothing passes
+	delay  time.Duration
 	closed bool
 	lose   []byte // an answer with this in it, or to a request with it, is lost
 	left   int    // so many times
@@ -79,6 +80,13 @@ func (p *Proxy) set(held bool) {
 	p.flow.Broadcast()
 }
 
+// Slow lets every answer take so much longer.
+func (p *Proxy) Slow(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
 // Cut breaks every connection.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -112,6 +120,16 @@ func (p *Proxy) losing(sent []byte) bool {
 	}
 	p.left--
 	return true
+}
+
+// travel takes the time that an answer is to take.
+func (p *Proxy) travel() {
+	p.mu.Lock()
+	d := p.delay
+	p.mu.Unlock()
+	if d > 0 {
+		<-time.After(d)
+	}
 }
 
 // await waits while nothing may pass.
@@ -149,6 +167,7 @@ func (p *Proxy) serve(c net.Conn) {
 	})
 	both.Go(func() {
 		p.copy(c, r, func(answer []byte) bool {
+			p.travel()
 			mu.Lock()
 			defer mu.Unlock()
 			return !lost && !p.losing(answer)
