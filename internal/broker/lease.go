@@ -18,6 +18,7 @@ const (
 // Redis's own clock decides, so that no node's clock matters.
 var (
 	renewScript = redis.NewScript(`
+redis.call("ZREM", KEYS[1], "") -- as Spare
 local t = redis.call("TIME")
 return redis.call("ZADD", KEYS[1], t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2], ARGV[1])`)
 	leasesScript = redis.NewScript(`

@@ -75,9 +75,6 @@ const reconcileBeats = 3
 // or ended without the answer having arrived, and makes the queues known again:
 // a loss of data breaks no connection that would tell of it.
 func (w *Worker) mend(ctx context.Context, thorough bool) error {
-	if err := w.store.Register(ctx); err != nil {
-		return err
-	}
 	if err := w.attempts.CancelMarked(ctx, errCanceled); err != nil {
 		return err
 	}
@@ -88,7 +85,10 @@ func (w *Worker) mend(ctx context.Context, thorough bool) error {
 	if did != (results.Reconciled{}) {
 		w.log.Warn().Int("handed_back", did.HandedBack).Int("settled", did.Settled).Msg("lost answers made good")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return w.store.Register(ctx)
 }
 
 func (w *Worker) sayGoodbye() {
