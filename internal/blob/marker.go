@@ -29,7 +29,7 @@ func (m Marker) Bytes() []byte {
 func IsMarker(data []byte) bool { return bytes.HasPrefix(data, []byte(markerPrefix)) }
 
 // maxMarker is longer than any marker.
-const maxMarker = 512
+const maxMarker = 1024
 
 // ParseMarker reads a marker; ok is false if data is none.
 func ParseMarker(data []byte) (m Marker, ok bool) {

@@ -60,6 +60,8 @@ type Admission struct {
 	stands int
 	// bundle tells that the payload is that of a bundle.
 	bundle bool
+	// beside is what stands in y_payload, if the payload lies in the blob store.
+	beside []byte
 }
 
 // combinedPayload is the largest payload that shares a round trip with others.
@@ -79,10 +81,8 @@ func (s *Store) AdmitOne(ctx context.Context, a Admission) error {
 	return errors.Join(err, answer)
 }
 
-// Admit queues the tasks in one round trip. The answers have the order of the
-// admissions: nil, ErrKnown, a *FullError or a *ConflictError each. The second
-// value is set if Redis failed; then nothing is known of any of them.
-func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
+// admit queues the tasks in one round trip. Its answers are those of Admit.
+func (s *Store) admit(ctx context.Context, all ...Admission) ([]error, error) {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
 	if err := s.memory.room(ctx, s.broker); err != nil {
@@ -209,7 +209,9 @@ func (s *Store) byQueue(all []Admission, answers []error) ([]*group, error) {
 // admission is what the admit script is told of one task.
 func (s *Store) admission(a Admission, now time.Time) ([]any, error) {
 	sum, beside := fingerprint(a.Request), []byte(nil)
-	if len(a.Request.Payload) > inlineBytes {
+	if a.beside != nil {
+		beside, a.Request.Payload = a.beside, nil
+	} else if len(a.Request.Payload) > inlineBytes {
 		beside, a.Request.Payload = s.packer.pack(a.Request.Payload), nil
 	}
 	msg, err := encode(a)

@@ -52,7 +52,8 @@ type Attempts struct {
 	running map[string]*attempt
 	bundles map[string]*Bundle
 
-	noting sync.WaitGroup // ends that are being noted in their batches
+	noting   sync.WaitGroup // ends that are being noted in their batches
+	payloads sync.Map       // id: the blob.Ref of its payload, of tasks that run
 }
 
 type attempt struct {
@@ -95,7 +96,7 @@ func (a *Attempts) Client(l *Lane) redis.UniversalClient {
 		case broker.OpForward:
 			return a.forward(ctx, l.waker, call)
 		case broker.OpDone, broker.OpComplete, broker.OpRetry, broker.OpArchive, broker.OpRequeue:
-			return a.settle(context.WithoutCancel(ctx), call)
+			return a.settleLarge(context.WithoutCancel(ctx), call)
 		}
 		return nil
 	})

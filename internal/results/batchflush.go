@@ -24,6 +24,9 @@ func (b *Bundle) alone(item BundleTask, o Outcome, started, due time.Time) (*alo
 	a := &aloneTask{
 		id: b.ItemID(item.Number), sum: fingerprint(r), state: tasks.Pending, started: started, err: o.Error, result: o.Result,
 	}
+	if len(a.result) > inlineBytes { // the blob store had no room for it
+		a.result = b.attempts.store.packer.pack(a.result)
+	}
 	var err error
 	if a.msg, err = encode(Admission{ID: a.id, Request: r}); err != nil {
 		return nil, err
