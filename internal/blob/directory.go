@@ -69,23 +69,34 @@ func isHex(s string, n int) bool {
 // directory is a folder that all processes of a yard share.
 type directory struct{ path string }
 
+// DirectoryError tells that the directory that was named cannot be used.
+type DirectoryError struct{ Err error }
+
+// Error says why and what to do.
+func (e *DirectoryError) Error() string {
+	return fmt.Sprintf("blob directory: %v; name a folder that this process may write to", e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *DirectoryError) Unwrap() error { return e.Err }
+
 // openDirectory makes the directory if need be, and tries whether it can be
 // written to.
 func openDirectory(path string) (*directory, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("blob directory: %w", err)
+		return nil, &DirectoryError{err}
 	}
 	if err := os.MkdirAll(path, 0o750); err != nil {
-		return nil, fmt.Errorf("blob directory: %w; name a folder that this process may write to", err)
+		return nil, &DirectoryError{err}
 	}
 	probe, err := os.CreateTemp(path, ".probe-")
 	if err != nil {
-		return nil, fmt.Errorf("blob directory: %w; name a folder that this process may write to", err)
+		return nil, &DirectoryError{err}
 	}
 	defer os.Remove(probe.Name())
 	if err := errors.Join(probe.Sync(), probe.Close()); err != nil {
-		return nil, fmt.Errorf("blob directory: %w", err)
+		return nil, &DirectoryError{err}
 	}
 	return &directory{path}, nil
 }
