@@ -18,7 +18,7 @@ func TestBlobs_UploadAndGet(t *testing.T) {
 	data := strings.Repeat("some bytes \xff\x00", 10_000)
 	sha := blob.SHA([]byte(data))
 	got := d.ask(t, http.MethodPost, "/v1/blobs", data, "Content-Type", "text/html")
-	if want := fmt.Sprintf(`{"sha256":"%s","bytes":%d}`, sha, len(data)); got.status != http.StatusCreated || strings.TrimSpace(got.body) != want || got.header.Get("Location") != "/v1/blobs/"+sha {
+	if want := fmt.Sprintf(`{"sha256":%q,"bytes":%d}`, sha, len(data)); got.status != http.StatusCreated || strings.TrimSpace(got.body) != want || got.header.Get("Location") != "/v1/blobs/"+sha {
 		t.Fatalf("got %+v, want 201 with %s", got, want)
 	}
 	got = d.ask(t, http.MethodGet, "/v1/blobs/"+sha, "")

@@ -81,7 +81,7 @@ func (s *Store) put(ctx context.Context, data []byte, name string, anew bool) (M
 	if err != nil {
 		return m, fmt.Errorf("store blob: %w", err)
 	}
-	list, err := answer(cmds[0], 2)
+	list, err := answer(cmds[0])
 	if err != nil {
 		return m, fmt.Errorf("store blob: %w", err)
 	}
@@ -284,7 +284,7 @@ func (s *Store) drop(ctx context.Context, names map[string][]string) (map[string
 	}
 	did := make(map[string]gone, len(shas))
 	for i, cmd := range cmds {
-		list, err := answer(cmd, 2)
+		list, err := answer(cmd)
 		if err != nil {
 			return did, fmt.Errorf("drop references to blobs: %w", err)
 		}

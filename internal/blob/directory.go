@@ -164,7 +164,7 @@ func (d *directory) read(f file) (data []byte, found bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:errcheck // it was only read
 	info, err := in.Stat()
 	if err != nil {
 		return nil, false, err

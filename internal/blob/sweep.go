@@ -94,7 +94,7 @@ func (s *Store) claim(ctx context.Context) (claim string, shas []string, err err
 	if err != nil {
 		return "", nil, fmt.Errorf("list blobs: %w", err)
 	}
-	list, err := answer(cmds[0], 2)
+	list, err := answer(cmds[0])
 	if err != nil {
 		return "", nil, fmt.Errorf("list blobs: %w", err)
 	}
@@ -121,7 +121,7 @@ func (s *Store) look(ctx context.Context, shas []string, judge Judge) (map[strin
 	found := make(map[string]*seen, len(shas))
 	var refs []Held
 	for i, cmd := range cmds {
-		list, err := answer(cmd, 2)
+		list, err := answer(cmd)
 		if err != nil {
 			return nil, fmt.Errorf("look at blobs: %w", err)
 		}
