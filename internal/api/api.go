@@ -92,6 +92,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	s := &server{Deps: deps, bodies: semaphore.NewWeighted(maxBodies)}
 	s.api = humago.New(mux, description(deps.Version))
 	s.registerTasks()
+	s.registerBlobs()
 	s.registerYard()
 	spec, err := json.Marshal(s.api.OpenAPI())
 	if err != nil {

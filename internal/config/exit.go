@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -63,6 +64,7 @@ func ExitCode(err error) int {
 		usage    *UsageError
 		invalid  *tasks.InvalidError
 		conflict *client.ConflictError
+		folder   *blob.DirectoryError
 		full     *client.FullError
 		away     *client.UnavailableError
 		silent   *NoAnswerError
@@ -70,7 +72,7 @@ func ExitCode(err error) int {
 	switch {
 	case err == nil:
 		return ExitOK
-	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &conflict),
+	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &conflict), errors.As(err, &folder),
 		errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrFinal):
 		return ExitUsage
 	case errors.As(err, &full):

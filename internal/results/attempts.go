@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -50,7 +51,7 @@ type Attempts struct {
 	bundles map[string]*Bundle
 	lanes   []*Lane // only grows
 
-	noting sync.WaitGroup // ends that are being noted in their batches
+	noting sync.WaitGroup // what follows from ends, in the background
 }
 
 type attempt struct {
@@ -62,7 +63,8 @@ type attempt struct {
 	// settling tells that its end is on the way to Redis.
 	settling bool
 	cancel   context.CancelCauseFunc
-	begun    begun // of a bundle
+	begun    begun    // of a bundle
+	payload  blob.Ref // of a payload that lies in the blob store
 }
 
 // NewAttempts returns the attempts of a node.
@@ -248,6 +250,9 @@ func (a *Attempts) settled(e *ending, code int64) {
 		delete(a.running, e.id)
 	}
 	a.mu.Unlock()
+	if e.attempt != nil && e.attempt.payload.SHA != "" && e.outcome.Mode == Complete && code > 0 {
+		a.noting.Go(func() { a.letPayloadGo(context.Background(), e.queue, e.id, e.attempt.payload) })
+	}
 	switch code {
 	case 3:
 		a.noteEnded(context.Background(), e.queue, e.id)

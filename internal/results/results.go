@@ -25,6 +25,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -66,13 +67,18 @@ type Store struct {
 	admitted *combiner[*Admission, error]
 	noted    *combiner[unit, struct{}]
 	packer   *packer
+	blobs    *blob.Store
 	memory   guard
 	rates    rates
 }
 
-// New returns the records in the broker's Redis.
-func New(b *broker.Broker) *Store {
-	s := &Store{broker: b, now: time.Now, packer: newPacker()}
+// New returns the records in the broker's Redis, with a blob store there too.
+func New(b *broker.Broker) *Store { return NewWith(b, blob.New(b)) }
+
+// NewWith returns the records in the broker's Redis; large payloads and results
+// lie in the blob store.
+func NewWith(b *broker.Broker, blobs *blob.Store) *Store {
+	s := &Store{broker: b, now: time.Now, packer: newPacker(), blobs: blobs}
 	s.admitted = &combiner[*Admission, error]{broker: b, most: 200, flights: 2, send: s.admit}
 	s.noted = &combiner[unit, struct{}]{broker: b, most: 500, flights: 1, send: s.noteEnded}
 	return s
@@ -106,8 +112,8 @@ func (s *Store) Get(ctx context.Context, id string, queues ...string) (tasks.Tas
 	}
 	for i, cmd := range cmds {
 		if t, ok := parse(id, queues[i], cmd.(*redis.SliceCmd).Val()); ok {
-			t.Result = s.packer.unpackIf(t.Result)
-			return t, nil
+			err := s.resolve(ctx, &t)
+			return t, err
 		}
 	}
 	if batch, n, ok := splitItem(id); ok {

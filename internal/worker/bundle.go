@@ -147,6 +147,7 @@ func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stu
 	out, err := b.attempt(ctx, r)
 	outcome := judge(out, err)
 	b.worker.metrics.ended(r, outcome)
+	b.worker.attempts.KeepResult(ctx, r.queue, r.id, &outcome)
 	return b.End(item, outcome, retryDelay(0, err, nil)), b.isStuck()
 }
 

@@ -53,6 +53,7 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		outcome := judge(attempt(ctx, r))
 		outcome.PeakMemory = used.PeakMemory()
 		w.metrics.ended(r, outcome)
+		w.attempts.KeepResult(actx, queue, id, &outcome)
 		w.attempts.Ended(id, outcome)
 		return asynqError(outcome)
 	})
@@ -194,7 +195,10 @@ func (w *Worker) payload(ctx context.Context, t *asynq.Task, queue, id string) (
 	if t.Headers()[results.HeaderPayload] == "" {
 		return t.Payload(), nil
 	}
-	payload, err := w.store.LargePayload(ctx, queue, id)
+	payload, err := w.attempts.LargePayload(ctx, queue, id)
+	if lost, ok := errors.AsType[*fault.Error](err); ok {
+		return nil, lost // another attempt would not find it either
+	}
 	if err != nil {
 		return nil, fault.RetryableError(tasks.ReasonUpstream, "the payload could not be read").Because(err)
 	}
