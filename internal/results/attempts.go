@@ -48,6 +48,8 @@ type Attempts struct {
 	log     zerolog.Logger
 	settled *combiner[scriptCall, int64]
 
+	progress *combiner[scriptCall, struct{}]
+
 	mu      sync.Mutex
 	running map[string]*attempt
 	bundles map[string]*Bundle
@@ -83,6 +85,8 @@ func (s *Store) NewAttempts(node string, log zerolog.Logger) *Attempts {
 	return &Attempts{
 		store: s, node: node, log: log, running: map[string]*attempt{}, bundles: map[string]*Bundle{},
 		settled: &combiner[scriptCall, int64]{send: settle, most: 100, flights: 2},
+
+		progress: &combiner[scriptCall, struct{}]{send: s.noteProgress, most: 100, flights: 1},
 	}
 }
 

@@ -1,0 +1,76 @@
+package results
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/jobyard/jobyard/tasks"
+)
+
+func encoded(t testing.TB, opts ...tasks.Option) []byte {
+	t.Helper()
+	r, err := tasks.Search.New(tasks.SearchPayload{Query: "q"}, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err = r.Check(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	msg, err := encode(Admission{ID: "id", Request: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return msg
+}
+
+func TestReadMessage_ReadsWhatAsynqWrites(t *testing.T) {
+	t.Parallel()
+	msg := encoded(t, tasks.WithMaxRetry(5), tasks.WithTimeout(1234*time.Millisecond), tasks.WithRetention(time.Hour))
+	m, err := readMessage(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.kind != "search" || string(m.payload) != `{"query":"q"}` || m.maxRetry != 5 || m.retried != 0 ||
+		m.retention != time.Hour || m.headers[HeaderTimeout] != "1.234s" {
+		t.Errorf("got %+v", m)
+	}
+	if !bytes.Equal(m.fresh, msg) {
+		t.Error("a message that was never tried is changed")
+	}
+}
+
+func TestAlike(t *testing.T) {
+	t.Parallel()
+	same := [][2]string{
+		{"host answered 503 for zip; it asks to wait 30s", "host answered 502 for zip; it asks to wait 1s"},
+		{`no file "a.go" in v1.2.3`, `no file "b/c.go" in v0.0.1`},
+		{"fetch https://a.example/x?y=1: gone", "fetch http://b.example/z: gone"},
+		{"task 0198c0de-0000-7000-8000-00000000abcd is gone", "task 0198ffff-1111-7222-8333-444455556666 is gone"},
+		{"sum 0123456789abcdef differs", "sum fedcba98765432100 differs"},
+	}
+	for _, s := range same {
+		if a, b := alike(s[0]), alike(s[1]); a != b {
+			t.Errorf("got %q and %q, want the same", a, b)
+		}
+	}
+	if alike("the memory limit was passed") == alike("the time limit was passed") {
+		t.Error("different faults are alike")
+	}
+}
+
+func FuzzReadMessage(f *testing.F) {
+	f.Add(encoded(f))
+	f.Add([]byte("\x30\x03\x7a\x02\x0a\x00"))
+	f.Add([]byte{0x7a, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		m, err := readMessage(raw)
+		if err != nil {
+			return
+		}
+		again, err := readMessage(m.fresh)
+		if err != nil || again.retried != 0 || !bytes.Equal(again.fresh, m.fresh) || !bytes.Equal(again.payload, m.payload) {
+			t.Errorf("a fresh message is not fresh: %v", err)
+		}
+	})
+}
