@@ -250,8 +250,12 @@ func TestSweep_WaitsForRoomAndSaysSo(t *testing.T) {
 			waits++
 		}
 	}
-	w.act = func(ctx context.Context, letters []results.Dead) ([]error, error) { return c.store.ReplayDead(ctx, c.Limit, letters...) }
-	w.wait = func(context.Context, time.Duration) error { return b.Client().Del(t.Context(), broker.QueueKey("search:bulk", "pending")).Err() }
+	w.act = func(ctx context.Context, letters []results.Dead) ([]error, error) {
+		return c.store.ReplayDead(ctx, c.Limit, letters...)
+	}
+	w.wait = func(context.Context, time.Duration) error {
+		return b.Client().Del(t.Context(), broker.QueueKey("search:bulk", "pending")).Err()
+	}
 	if done, err = w.run(t.Context()); err != nil || done.Done != 190 || waits == 0 {
 		t.Errorf("got %+v with %d waits, %v, want the 190 that were left", done, waits, err)
 	}
@@ -259,7 +263,9 @@ func TestSweep_WaitsForRoomAndSaysSo(t *testing.T) {
 	c, _ = graveyard(t, 20, Config{QueueLimit: 10, BulkLimit: 5})
 	w = newSweeper(c, tasks.DeadCall{}, Sweep{Patience: time.Minute})
 	var waited time.Duration
-	w.act = func(ctx context.Context, letters []results.Dead) ([]error, error) { return c.store.ReplayDead(ctx, c.Limit, letters...) }
+	w.act = func(ctx context.Context, letters []results.Dead) ([]error, error) {
+		return c.store.ReplayDead(ctx, c.Limit, letters...)
+	}
 	w.wait = func(_ context.Context, d time.Duration) error { waited += d; return nil }
 	if done, err = w.run(t.Context()); !errors.As(err, &full) || done.Done != 5 || waited != time.Minute {
 		t.Errorf("got %+v after %s, %v, want 5 replayed and a minute of patience", done, waited, err)

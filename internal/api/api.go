@@ -93,6 +93,8 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	s.api = humago.New(mux, description(deps.Version))
 	s.registerTasks()
 	s.registerYard()
+	s.registerDead()
+	s.registerEvents()
 	spec, err := json.Marshal(s.api.OpenAPI())
 	if err != nil {
 		return nil, fmt.Errorf("write the OpenAPI description: %w", err)

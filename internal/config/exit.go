@@ -64,6 +64,7 @@ func ExitCode(err error) int {
 		invalid  *tasks.InvalidError
 		conflict *client.ConflictError
 		full     *client.FullError
+		memory   *client.MemoryError
 		away     *client.UnavailableError
 		silent   *NoAnswerError
 	)
@@ -71,9 +72,9 @@ func ExitCode(err error) int {
 	case err == nil:
 		return ExitOK
 	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &conflict),
-		errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrFinal):
+		errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrFinal), errors.Is(err, client.ErrNotDead):
 		return ExitUsage
-	case errors.As(err, &full):
+	case errors.As(err, &full), errors.As(err, &memory):
 		return ExitFull
 	case errors.As(err, &away), errors.As(err, &silent), errors.Is(err, client.ErrTooManyWaits),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

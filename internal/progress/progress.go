@@ -8,15 +8,20 @@ package progress
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 
 	"github.com/jobyard/jobyard/tasks"
 )
 
-// Every is how often a report is passed on, at most; of those between, the
-// last counts.
-const Every = 250 * time.Millisecond
+const (
+	// First is how long a job has run at least before it is told how far it is.
+	First = 100 * time.Millisecond
+	// Every is how often a report is passed on, at most; of those between, the
+	// last counts.
+	Every = 250 * time.Millisecond
+)
 
 type key struct{}
 
@@ -57,16 +62,42 @@ func Part(ctx context.Context, from, to float64, message string) context.Context
 	})
 }
 
-// Throttle passes reports on, the first at once and then one every so often.
-// It is stopped by Close. The zero value with Send set is ready.
+// Reader returns r, whose bytes are reported as they are read, of total if that
+// is known (over 0).
+func Reader(ctx context.Context, r io.Reader, total int64) io.Reader {
+	report := Of(ctx)
+	if report == nil {
+		return r
+	}
+	return &reader{from: r, report: report, total: total}
+}
+
+type reader struct {
+	from        io.Reader
+	report      func(tasks.Progress)
+	done, total int64
+}
+
+// Read implements io.Reader.
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	r.done += int64(n)
+	r.report(tasks.Progress{Done: r.done, Total: max(0, r.total)})
+	return n, err
+}
+
+// Throttle passes reports on: the first after a moment, so that jobs which are
+// done by then cost nothing, and then one every so often. It is stopped by
+// Close. The zero value with Send set is ready.
 type Throttle struct {
 	// Send passes one report on. Its context ends with Close.
 	Send func(context.Context, tasks.Progress)
 
 	mu      sync.Mutex
 	pending *tasks.Progress
-	end     context.CancelFunc // of the goroutine that sends
-	running sync.WaitGroup
+	timer   *time.Timer // set while something is or may soon be pending
+	cancel  context.CancelFunc
+	sending sync.WaitGroup
 	closed  bool
 }
 
@@ -79,34 +110,33 @@ func (t *Throttle) Report(p tasks.Progress) {
 		return
 	}
 	t.pending = &p
-	if t.end == nil {
-		ctx, cancel := context.WithCancel(context.Background()) // ends with Close
-		t.end = cancel
-		t.running.Go(func() { t.run(ctx) })
+	if t.timer == nil {
+		t.timer = time.AfterFunc(First, t.fire)
 	}
 }
 
-// run sends while there is something to send.
-func (t *Throttle) run(ctx context.Context) {
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	<-pause.C
-	for {
-		t.mu.Lock()
-		p := t.pending
-		if t.pending = nil; p == nil || t.closed {
-			t.end() // Close may still call it
-			t.end = nil
-			t.mu.Unlock()
-			return
-		}
+// fire sends what is pending, and comes again if it sent anything.
+func (t *Throttle) fire() {
+	t.mu.Lock()
+	p := t.pending
+	if t.pending = nil; p == nil || t.closed {
+		t.timer = nil
 		t.mu.Unlock()
-		t.Send(ctx, *p)
-		pause.Reset(Every)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-		}
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // ends with Close
+	t.cancel = cancel
+	t.sending.Add(1)
+	t.mu.Unlock()
+
+	t.Send(ctx, *p)
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.sending.Done()
+	cancel()
+	if !t.closed {
+		t.timer = time.AfterFunc(Every, t.fire)
 	}
 }
 
@@ -115,9 +145,12 @@ func (t *Throttle) run(ctx context.Context) {
 func (t *Throttle) Close() {
 	t.mu.Lock()
 	t.closed = true
-	if t.end != nil {
-		t.end()
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	if t.cancel != nil {
+		t.cancel()
 	}
 	t.mu.Unlock()
-	t.running.Wait()
+	t.sending.Wait()
 }

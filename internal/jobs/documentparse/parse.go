@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -44,7 +45,9 @@ func Parse(ctx context.Context, in Input) (tasks.DocumentParseResult, error) {
 	b := newBuilder(hex.EncodeToString(sum[:]), newLinkBase(in.URI))
 	cs.record(b)
 	b.filename = in.baseName()
-	if err := read(ctx, b, f, cleanText(text), in); err != nil {
+	text = cleanText(text)
+	b.report, b.source = progress.Of(ctx), len(text)
+	if err := read(ctx, b, f, text, in); err != nil {
 		return none, fmt.Errorf("parse %s: %w", f, err)
 	}
 	if err := ctx.Err(); err != nil {
