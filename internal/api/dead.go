@@ -21,8 +21,9 @@ const (
 	sweepTime = 30 * time.Second
 )
 
-// deadQuery chooses dead letters by the address.
-type deadQuery struct {
+// DeadQuery chooses dead letters by the address. Its name is exported because
+// the library passes over embedded types that are not.
+type DeadQuery struct {
 	Kind   string `query:"kind" doc:"Those of this kind."`
 	Queue  string `query:"queue" doc:"Those of this queue."`
 	Reason string `query:"reason" doc:"Those that failed for this reason." example:"upstream"`
@@ -31,7 +32,7 @@ type deadQuery struct {
 	Before string `query:"before" doc:"Those that failed before this time."`
 }
 
-func (q deadQuery) filter() (tasks.DeadFilter, error) {
+func (q DeadQuery) filter() (tasks.DeadFilter, error) {
 	f := tasks.DeadFilter{Kind: q.Kind, Queue: q.Queue, Reason: tasks.Reason(q.Reason), Group: q.Group}
 	for _, m := range []struct {
 		name, text string
@@ -50,12 +51,12 @@ func (q deadQuery) filter() (tasks.DeadFilter, error) {
 }
 
 type deadListInput struct {
-	deadQuery
+	DeadQuery
 	Limit string `query:"limit" doc:"Letters on a page, from 1 to 1000; 100 if absent."`
 	After string `query:"after" doc:"The next of the page before."`
 }
 
-type deadGroupsInput struct{ deadQuery }
+type deadGroupsInput struct{ DeadQuery }
 
 type deadIDInput struct {
 	ID string `path:"id" doc:"The task's id."`

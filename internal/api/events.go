@@ -49,7 +49,9 @@ func (s *server) registerEvents() {
 			"200": {Description: "The events.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}},
 			"204": {Description: "The task is final, and its last event was seen."},
 		},
-	}, func(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) { return s.events(ctx, in, streams) })
+	}, func(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+		return s.events(ctx, in, streams)
+	})
 }
 
 func (s *server) events(ctx context.Context, in *eventsInput, streams *semaphore.Weighted) (*huma.StreamResponse, error) {

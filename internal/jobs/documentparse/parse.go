@@ -32,6 +32,7 @@ func Parse(ctx context.Context, in Input) (tasks.DocumentParseResult, error) {
 		return none, fault.PermanentError(tasks.ReasonTooLarge,
 			"the document has %d bytes; the limit is %d: send it in parts", len(in.Data), maxInput)
 	}
+	progress.Report(ctx, tasks.Progress{}) // from here on it counts as begun
 	f, err := detectFormat(in)
 	if err != nil {
 		return none, err
