@@ -94,6 +94,8 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	s.registerTasks()
 	s.registerBlobs()
 	s.registerYard()
+	s.registerDead()
+	s.registerEvents()
 	spec, err := json.Marshal(s.api.OpenAPI())
 	if err != nil {
 		return nil, fmt.Errorf("write the OpenAPI description: %w", err)

@@ -105,7 +105,7 @@ func TestResult_ALostBlobIsTold(t *testing.T) {
 	t.Parallel()
 	d := open(t, client.DefaultConfig())
 	lost := blob.Marker{SHA: blob.SHA([]byte("lost")), Size: 100_000}
-	d.broker.Client().HSet(t.Context(), broker.TaskKey("search", "x"), "state", "completed", "y_final", "completed", "y_kind", "search", "result", lost.Bytes())
+	d.broker.Client().HSet(t.Context(), broker.TaskKey("search", "x"), "state", "completed", "y_final", "completed", "result", lost.Bytes())
 	got := d.ask(t, http.MethodGet, "/v1/tasks/x/result", "")
 	if got.status != http.StatusConflict || !strings.Contains(got.body, "the result is lost") {
 		t.Errorf("got %d %s, want 409 that says so", got.status, got.body)

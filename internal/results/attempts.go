@@ -46,6 +46,8 @@ type Attempts struct {
 	log     zerolog.Logger
 	commits *committer
 
+	progress *combiner[scriptCall, struct{}]
+
 	mu      sync.Mutex
 	running map[string]*attempt
 	bundles map[string]*Bundle
@@ -71,6 +73,7 @@ type attempt struct {
 func (s *Store) NewAttempts(node string, log zerolog.Logger) *Attempts {
 	a := &Attempts{store: s, node: node, log: log, running: map[string]*attempt{}, bundles: map[string]*Bundle{}}
 	a.commits = &committer{store: s, log: log, told: a.settled, change: make(chan struct{})}
+	a.progress = &combiner[scriptCall, struct{}]{broker: s.broker, send: s.noteProgress, most: 100, flights: 1}
 	return a
 }
 

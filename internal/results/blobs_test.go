@@ -395,7 +395,7 @@ func TestGet_ResolvesResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	write := func(id string, result []byte) {
-		b.Client().HSet(t.Context(), broker.TaskKey("search", id), "state", "completed", "y_final", "completed", "y_kind", "search", "result", result)
+		b.Client().HSet(t.Context(), broker.TaskKey("search", id), "state", "completed", "y_final", "completed", "result", result)
 	}
 	write("blob", m.Bytes())
 	write("packed", s.packer.pack(result)) // as an older version kept it

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,11 +155,12 @@ func TestBlobs_ADeadLetterKeepsItsPayload(t *testing.T) {
 		t.Fatal("got no error")
 	}
 	y.sweepLater(t)
-	dead := tasks.Task{ID: "dead", Queue: "document_parse"}
-	if raw, err := y.worker.store.Payload(ctx, dead); err != nil || len(raw) < len(long) {
-		t.Fatalf("got a payload of %d bytes, %v", len(raw), err)
+	dead, err := y.worker.store.FindDead(ctx, "dead")
+	if err != nil || len(dead.Payload) < len(long) {
+		t.Fatalf("got a payload of %d bytes, %v", len(dead.Payload), err)
 	}
-	if err := y.worker.store.Replay(ctx, dead); err != nil {
+	answers, err := y.worker.store.ReplayDead(ctx, func(string) int { return 10 }, dead)
+	if err = errors.Join(append(answers, err)...); err != nil {
 		t.Fatal(err)
 	}
 	brokertest.Until(t, "the replayed task completes", func() bool {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/isolation"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -49,8 +50,10 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
 		ctx, used := isolation.WithAttempt(ctx, id, isolation.Limits{Wall: r.timeout})
+		reports := &progress.Throttle{Send: func(ctx context.Context, p tasks.Progress) { w.attempts.Progress(ctx, id, p) }}
 		defer func() { l.queue.Ended(r.took) }()
-		outcome := judge(attempt(ctx, r))
+		outcome := judge(attempt(progress.With(ctx, reports.Report), r))
+		reports.Close()
 		outcome.PeakMemory = used.PeakMemory()
 		w.metrics.ended(r, outcome)
 		w.attempts.KeepResult(actx, queue, id, &outcome)
