@@ -1,143 +1,151 @@
 package memwatch
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // finding is what the evidence says about a trend.
 type finding struct {
 	leaking   bool
-	byTask    bool     // the slope counts by task, else by minute
-	slope     interval // bytes by task or minute
+	byTask    bool     // the slope is by task, else by minute
+	slope     interval // in bytes
 	perMinute float64  // tasks in a minute
 }
 
-// judge tests the blocks of all series since cut.
+// inMinutes is the slope by minute.
+func (f finding) inMinutes() interval {
+	if f.byTask {
+		return f.slope.times(f.perMinute)
+	}
+	return f.slope
+}
+
+// inTasks is the slope by task, which is 0 where no tasks are counted.
+func (f finding) inTasks() interval {
+	switch {
+	case f.byTask:
+		return f.slope
+	case f.perMinute > 0:
+		return f.slope.times(1 / f.perMinute)
+	}
+	return interval{}
+}
+
+// The axes of a line.
+const (
+	tasks = iota
+	minutes
+)
+
+// judge tests the blocks of all series since cut for a leak. The cheap tests
+// come first: for a healthy kind they are nearly always enough.
 func judge(all []*series, cut time.Time, cfg TrendConfig) finding {
-	lines, byTask, rate := gather(all, cut, cfg)
-	if lines == nil {
+	lines := gather(all, cut, cfg)
+	if len(lines) == 0 {
 		return finding{}
 	}
-	sums := make([]moments, len(lines))
-	var span, level float64
+	axes := []int{minutes}
+	if cfg.BlockTasks > 0 {
+		axes = []int{tasks, minutes}
+	}
+	level := 0.0
+	for i := range lines {
+		lines[i].flatten(axes[0], float64(cfg.Floor))
+		lines[i].sum()
+		level += lines[i].mean / float64(len(lines))
+	}
+	floor := max(float64(cfg.Floor), cfg.FloorShare*level)
+	growth := fitted(lines, axes[0], none).slope * span(lines, axes[0])
+	if growth < floor || stepped(lines, axes[0]) {
+		return finding{}
+	}
+	d := doubt{noise: float64(cfg.Noise), misfit: cfg.Misfit * growth, most: float64(cfg.Ceiling), z: cfg.Z}
+	// A leak may go with the work or with the clock: what fits better counts.
+	a := axes[0]
+	slope, best, rss := leakage(lines, a, d)
+	for _, other := range axes[1:] {
+		if s, b, r := leakage(lines, other, d); r < rss {
+			a, slope, best, rss = other, s, b, r
+		}
+	}
+	if slope.low*span(lines, a) < floor {
+		return finding{}
+	}
+	return confirm(lines, a, slope, best, cfg)
+}
+
+// confirm tests what the caches leave by ranks, which no outlier impresses.
+func confirm(lines []line, a int, slope interval, best int, cfg TrendConfig) finding {
+	x, y := make([][]float64, len(lines)), make([][]float64, len(lines))
+	var done, took float64
 	for i := range lines {
 		l := &lines[i]
-		l.level()
-		sums[i] = momentsOf(l.x, l.y)
-		span += (l.x[len(l.x)-1] - l.x[0]) / float64(len(lines))
-		level += sums[i].y / sums[i].n / float64(len(lines))
+		x[i], y[i] = l.axes[a].x, l.without(l.raw, a, slope.mid, best)
+		last := len(y[i]) - 1
+		done += l.axes[tasks].x[last] - l.axes[tasks].x[0]
+		took += l.axes[minutes].x[last] - l.axes[minutes].x[0]
 	}
-	least := max(float64(cfg.Floor), cfg.FloorShare*level)
-	growth := plain(sums).slope * span
-	if growth < least || stepped(lines) {
+	found := kendall(x, y, cfg.Z)
+	if found.z < cfg.Z || found.slope.low <= 0 || took <= 0 {
 		return finding{}
 	}
-	unit := cfg.UnitMinutes
-	if byTask {
-		unit = cfg.UnitTasks
-	}
-	for i := range lines {
-		lines[i].fill(unit)
-	}
-	slope, best := leakage(lines, sums, float64(cfg.Noise), cfg.Misfit*growth, float64(cfg.Ceiling), cfg.Z)
-	if slope.low*span < least {
-		return finding{}
-	}
-	xs, ys := make([][]float64, len(lines)), make([][]float64, len(lines))
-	for i, l := range lines {
-		xs[i], ys[i] = l.x, remainder(l, sums[i], l.raw, slope.mid, best)
-	}
-	found := kendall(xs, ys, cfg.Z)
-	if found.z < cfg.Z || found.slope.low <= 0 {
-		return finding{}
-	}
-	return finding{leaking: true, byTask: byTask, perMinute: rate, slope: interval{
+	return finding{leaking: true, byTask: a == tasks, perMinute: done / took, slope: interval{
 		mid: found.slope.mid, low: min(found.slope.low, slope.low), high: max(found.slope.high, slope.high),
 	}}
 }
 
-// minLine is the fewest blocks of a process that say anything.
-const minLine = 5
+// minLine is the fewest blocks of a process that say anything: the ends are cut
+// off, and four points are left.
+const minLine = 6
 
-// gather makes lines of the finished blocks since cut, and chooses what their
-// work is measured in: tasks, unless minutes explain the growth far better. It
-// returns no lines where there is too little, or nothing that grows.
-func gather(all []*series, cut time.Time, cfg TrendConfig) (lines []line, byTask bool, rate float64) {
-	var parts [][]block
+// gather makes lines of the finished blocks since cut. There are none where
+// there is too little, or nothing that grows.
+func gather(all []*series, cut time.Time, cfg TrendConfig) []line {
+	var lines []line
 	total, grows := 0, false
 	for _, s := range all {
-		blocks := s.finished()
-		for len(blocks) > 0 && blocks[0].at.Before(cut) {
-			blocks = blocks[1:]
-		}
-		if n := len(blocks); n >= minLine {
-			parts = append(parts, blocks)
-			total += n
-			first := max(blocks[0].live, blocks[1].live)
-			grows = grows || min(blocks[n-1].live, blocks[n-2].live)-first >= float64(cfg.Floor)
+		if blocks := s.since(cut); len(blocks) >= minLine {
+			l := newLine(blocks)
+			lines = append(lines, l)
+			total += len(blocks)
+			grows = grows || l.y[len(l.y)-1]-l.y[0] >= float64(cfg.Floor)
 		}
 	}
 	if total < cfg.MinBlocks || !grows {
-		return nil, false, 0
+		return nil
 	}
-	tasks, minutes, done, took := make([]line, len(parts)), make([]line, len(parts)), 0.0, 0.0
-	for i, blocks := range parts {
-		tasks[i], minutes[i] = newLines(blocks)
-		last := blocks[len(blocks)-1]
-		done, took = done+last.tasks-blocks[0].tasks, took+last.minutes-blocks[0].minutes
-	}
-	if took > 0 {
-		rate = done / took
-	}
-	if cfg.BlockTasks == 0 {
-		return minutes, false, rate
-	}
-	return tasks, true, rate
+	return lines
 }
 
-// newLines are a process's blocks over tasks and over minutes.
-func newLines(blocks []block) (tasks, minutes line) {
-	n := len(blocks)
-	buf := make([]float64, (4+curves)*n)
-	part := func() []float64 { p := buf[:n:n]; buf = buf[n:]; return p }
-	tasks = line{x: part(), y: part(), raw: part()}
-	minutes = line{x: part(), y: tasks.y, raw: tasks.raw}
-	for k := range tasks.curve {
-		tasks.curve[k] = part()
+// newLine plots a process's blocks. Every value is replaced by the median of it
+// and its neighbors, so that a single outlier says nothing.
+func newLine(blocks []block) line {
+	n := len(blocks) - 2
+	buf := make([]float64, 4*n)
+	l := line{blocks: blocks[1 : n+1], y: buf[:n], raw: buf[n : 2*n]}
+	l.axes[tasks].x, l.axes[minutes].x = buf[2*n:3*n], buf[3*n:]
+	for i, b := range l.blocks {
+		l.axes[tasks].x[i], l.axes[minutes].x[i], l.raw[i] = b.tasks, b.minutes, b.live
+		l.y[i] = median(blocks[i].live, b.live, blocks[i+2].live)
 	}
-	minutes.curve = tasks.curve
-	for i, b := range blocks {
-		tasks.x[i], minutes.x[i], tasks.raw[i] = b.tasks, b.minutes, b.live
-	}
-	copy(tasks.y, tasks.raw)
-	for i := 1; i < n-1; i++ { // a single outlier says nothing
-		tasks.y[i] = median(tasks.raw[i-1], tasks.raw[i], tasks.raw[i+1])
-	}
-	return tasks, minutes
+	return l
 }
 
 func median(a, b, c float64) float64 { return max(min(a, b), min(max(a, b), c)) }
 
-// unexplained is the share of the lines' variance that a common slope leaves.
-func unexplained(lines []line) float64 {
-	var xx, xy, yy float64
-	for _, l := range lines {
-		m := momentsOf(l.x, l.y)
-		xx, xy, yy = xx+m.xx, xy+m.xy, yy+m.yy
+// span is how much work a line sees on average.
+func span(lines []line, a int) (sum float64) {
+	for i := range lines {
+		x := lines[i].axes[a].x
+		sum += (x[len(x)-1] - x[0]) / float64(len(lines))
 	}
-	if xx == 0 || yy == 0 {
-		return 1
-	}
-	return 1 - xy*xy/(xx*yy)
+	return sum
 }
 
-// level takes a line's largest step out: something large that is loaded once
+// flatten takes a line's largest step out: something large that is loaded once
 // is not a leak, and must not hide one either. The beginning of a cache is no
 // step: there the next increments are large, too.
-func (l *line) level() {
-	i, up, next := l.step()
-	if up <= 3*next {
+func (l *line) flatten(a int, floor float64) {
+	i, up, next := l.step(a)
+	if up < max(floor, 3*next) {
 		return
 	}
 	for ; i < len(l.y); i++ {
@@ -146,12 +154,15 @@ func (l *line) level() {
 	}
 }
 
-// step finds the largest increments beyond the line's even growth.
-func (l *line) step() (at int, up, next float64) {
-	n := len(l.y)
-	pace := (l.y[n-1] - l.y[0]) / max(l.x[n-1]-l.x[0], math.SmallestNonzeroFloat64)
+// step finds the two largest increments beyond the growth of the rest.
+func (l *line) step(a int) (at int, up, next float64) {
+	x, n := l.axes[a].x, len(l.y)
+	growth, span := l.y[n-1]-l.y[0], x[n-1]-x[0]
 	for i := 1; i < n; i++ {
-		d := l.y[i] - l.y[i-1] - pace*(l.x[i]-l.x[i-1])
+		d, dx := l.y[i]-l.y[i-1], x[i]-x[i-1]
+		if dx < span {
+			d -= (growth - d) / (span - dx) * dx
+		}
 		if d > up {
 			at, up, next = i, d, up
 		} else {
@@ -162,21 +173,13 @@ func (l *line) step() (at int, up, next float64) {
 }
 
 // stepped reports whether the lines still owe most of their growth to steps.
-func stepped(lines []line) bool {
+func stepped(lines []line, a int) bool {
 	var steps, growth float64
 	for i := range lines {
 		l := &lines[i]
-		_, up, _ := l.step()
+		_, up, _ := l.step(a)
 		steps += up
 		growth += l.y[len(l.y)-1] - l.y[0]
 	}
 	return steps > growth/2
-}
-
-// inMinutes is the slope by minute.
-func (f finding) inMinutes() interval {
-	if !f.byTask {
-		return f.slope
-	}
-	return interval{mid: f.slope.mid * f.perMinute, low: f.slope.low * f.perMinute, high: f.slope.high * f.perMinute}
 }

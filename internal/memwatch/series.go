@@ -2,6 +2,7 @@ package memwatch
 
 import (
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -26,6 +27,7 @@ type block struct {
 	tasks, minutes float64 // where it begins, since the process's first reading
 	at             time.Time
 	live           float64
+	filled         [curves]float64 // how full caches would be by then
 }
 
 // series is the blocks of one process, oldest first; the last one is unfinished.
@@ -56,12 +58,23 @@ func (s *series) add(r Reading, cfg TrendConfig) bool {
 	if len(s.blocks) == cfg.Blocks {
 		s.blocks = slices.Delete(s.blocks, 0, 1)
 	}
+	if cfg.BlockTasks > 0 {
+		b.filled = filling(b.tasks / cfg.UnitTasks)
+	} else {
+		b.filled = filling(b.minutes / cfg.UnitMinutes)
+	}
 	s.blocks = append(s.blocks, b)
 	return len(s.blocks) > 1
 }
 
 // finished are the blocks that nothing can be added to.
 func (s *series) finished() []block { return s.blocks[:max(0, len(s.blocks)-1)] }
+
+// since are the finished blocks that begin at cut or later.
+func (s *series) since(cut time.Time) []block {
+	blocks := s.finished()
+	return blocks[sort.Search(len(blocks), func(i int) bool { return !blocks[i].at.Before(cut) }):]
+}
 
 // silent reports whether a process has not been heard of for several times as
 // long as it takes it, or else one of its kind, to speak up.

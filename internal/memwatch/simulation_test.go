@@ -63,7 +63,7 @@ type world struct {
 	scenario
 	rng     *rand.Rand
 	byTask  bool // the leak and its size follow the tasks, not the clock
-	zipf    bool // the caches' keys follow Zipf's law
+	zipf    int  // which of zipfExponents the caches' keys follow, if any
 	phase   float64
 	stepAt  float64
 	burst   float64 // minutes that the present burst or pause still lasts
@@ -73,7 +73,7 @@ type world struct {
 func newWorld(s scenario, seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 0x6d656d)) //nolint:gosec // a repeatable simulation
 	return &world{
-		scenario: s, rng: rng, byTask: rng.IntN(2) == 0, zipf: rng.IntN(3) == 0,
+		scenario: s, rng: rng, byTask: rng.IntN(2) == 0, zipf: rng.IntN(2 * len(zipfExponents)),
 		phase: rng.Float64() * 2 * math.Pi, stepAt: 30 + rng.Float64()*270, burst: rng.Float64() * 30,
 	}
 }
@@ -116,15 +116,10 @@ func (w *world) cached(work float64) float64 {
 
 // filled is a cache's level after so many time constants.
 func (w *world) filled(t float64) float64 {
-	if !w.zipf {
+	if w.zipf >= len(zipfExponents) {
 		return 1 - math.Exp(-t)
 	}
-	return zipfFilled(t)
-}
-
-// zipfFilled is the level of a cache of 2,000 keys of which the i-th is asked
-// for in proportion to 1/i; after one time constant it is at 63 %, too.
-func zipfFilled(t float64) float64 {
+	zipfCurve := zipfCurves[w.zipf]
 	i := t * zipfSteps
 	if i >= float64(len(zipfCurve)-1) {
 		return zipfCurve[len(zipfCurve)-1]
@@ -135,18 +130,29 @@ func zipfFilled(t float64) float64 {
 
 const zipfSteps = 32
 
-var zipfCurve = makeZipf()
+// zipfExponents are those of caches in half of the traces.
+var zipfExponents = [...]float64{0.7, 1, 1.2}
 
-func makeZipf() []float64 {
+var zipfCurves = func() (all [len(zipfExponents)][]float64) {
+	for i, e := range zipfExponents {
+		all[i] = makeZipf(e)
+	}
+	return all
+}()
+
+// makeZipf is the level of a cache of 2,000 keys over time, of which the i-th is
+// asked for in proportion to 1/i^e; after one time constant it is at 63 %, as an
+// exponential is.
+func makeZipf(e float64) []float64 {
 	const keys = 2000
 	level := func(asked float64) (sum float64) {
 		for i := 1; i <= keys; i++ {
-			sum += 1 - math.Exp(-asked/float64(i))
+			sum += 1 - math.Exp(-asked*math.Pow(float64(i), -e))
 		}
 		return sum / keys
 	}
 	low, high := 1.0, 1e6
-	for range 60 {
+	for range 40 {
 		if mid := (low + high) / 2; level(mid) < 1-1/math.E {
 			low = mid
 		} else {

@@ -22,8 +22,8 @@ type outcome struct {
 	early   int       // traces of a leak with an alarm before it began
 	delays  []float64 // minutes from the leak's beginning
 	errors  []float64 // of the slope, as a share
-	early2 int
-	covered int       // slopes whose bounds hold the true one
+	early2  int
+	covered int // slopes whose bounds hold the true one
 }
 
 func (o outcome) share(n int) float64 { return 100 * float64(o.alarmed) / float64(n) }
@@ -51,7 +51,9 @@ func simulate(s scenario, first uint64, n int) row {
 		trend := NewTrend(RunnerTrend())
 		w.runners(start, func(minute float64, r Reading) bool {
 			if trend.Observe(r) && trend.Suspected() {
-				if w.byTask { out.runner.early2++ }
+				if w.byTask {
+					out.runner.early2++
+				}
 				out.runner.add(s, minute, trend.last.inMinutes().mid/mb)
 				if iv := trend.last.inMinutes(); iv.low/mb <= s.leak && s.leak <= iv.high/mb {
 					out.runner.covered++

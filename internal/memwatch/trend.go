@@ -46,8 +46,8 @@ func RunnerTrend() TrendConfig {
 	return TrendConfig{
 		BlockTime: time.Minute, BlockTasks: 16, SkipTasks: 40, Blocks: 64, Processes: 8, Window: 6 * time.Hour,
 		MinBlocks: 12, Every: 4, Consecutive: 2, Ended: 3,
-		Floor: 4 << 20, FloorShare: 0.05, Z: 3, Noise: 150 << 10, Misfit: 0.007,
-		UnitTasks: 25, UnitMinutes: 1.5, Ceiling: 384<<20, Replace: 32 << 20,
+		Floor: 4 << 20, FloorShare: 0.05, Z: 3, Noise: 150 << 10, Misfit: 0.005,
+		UnitTasks: 25, UnitMinutes: 1.5, Ceiling: 384 << 20, Replace: 32 << 20,
 	}
 }
 
@@ -56,8 +56,8 @@ func ProcessTrend() TrendConfig {
 	return TrendConfig{
 		BlockTime: 5 * time.Minute, Blocks: 64, Processes: 1, Window: 6 * time.Hour,
 		MinBlocks: 16, Every: 1, Consecutive: 2, Ended: 6,
-		Floor: 8 << 20, FloorShare: 0.05, Z: 3, Noise: 500 << 10, Misfit: 0.007,
-		UnitMinutes: 2.5, Ceiling: 1<<30,
+		Floor: 8 << 20, FloorShare: 0.05, Z: 3, Noise: 500 << 10, Misfit: 0.005,
+		UnitMinutes: 2.5, Ceiling: 1 << 30,
 	}
 }
 
@@ -166,11 +166,7 @@ func (t *Trend) examine(now time.Time) finding {
 
 func (t *Trend) blocksSince(cut time.Time) (n int) {
 	for _, s := range t.series {
-		for _, b := range s.finished() {
-			if !b.at.Before(cut) {
-				n++
-			}
-		}
+		n += len(s.since(cut))
 	}
 	return n
 }
