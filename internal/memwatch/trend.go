@@ -44,9 +44,9 @@ type TrendConfig struct {
 // RunnerTrend is for processes that come and go and are read when they rest.
 func RunnerTrend() TrendConfig {
 	return TrendConfig{
-		BlockTime: time.Minute, BlockTasks: 16, SkipTasks: 40, Blocks: 64, Processes: 8, Window: 6 * time.Hour,
-		MinBlocks: 12, Every: 4, Consecutive: 2, Ended: 3,
-		Floor: 4 << 20, FloorShare: 0.05, Z: 3, Noise: 150 << 10, Misfit: 0.005,
+		BlockTime: time.Minute, BlockTasks: 16, SkipTasks: 40, Blocks: 64, Processes: 6, Window: 6 * time.Hour,
+		MinBlocks: 12, Every: 8, Consecutive: 3, Ended: 3,
+		Floor: 4 << 20, FloorShare: 0.05, Z: 3.5, Noise: 150 << 10, Misfit: 0.004,
 		UnitTasks: 25, UnitMinutes: 1.5, Ceiling: 384 << 20, Replace: 32 << 20,
 	}
 }
