@@ -37,27 +37,27 @@ const (
 
 // judge tests the blocks of all series since cut for a leak. The cheap tests
 // come first: for a healthy kind they are nearly always enough.
-func judge(all []*series, cut time.Time, cfg TrendConfig) finding {
+func judge(all []*series, cut time.Time, cfg trendConfig) finding {
 	lines := gather(all, cut, cfg)
 	if len(lines) == 0 {
 		return finding{}
 	}
 	axes := []int{minutes}
-	if cfg.BlockTasks > 0 {
+	if cfg.blockTasks > 0 {
 		axes = []int{tasks, minutes}
 	}
 	level := 0.0
 	for i := range lines {
-		lines[i].flatten(axes[0], float64(cfg.Floor))
+		lines[i].flatten(axes[0], float64(cfg.floor))
 		lines[i].sum()
 		level += lines[i].mean / float64(len(lines))
 	}
-	floor := max(float64(cfg.Floor), cfg.FloorShare*level)
+	floor := max(float64(cfg.floor), cfg.floorShare*level)
 	growth := fitted(lines, axes[0], none).slope * span(lines, axes[0])
 	if growth < floor || stepped(lines, axes[0]) {
 		return finding{}
 	}
-	d := doubt{noise: float64(cfg.Noise), misfit: cfg.Misfit * growth, most: float64(cfg.Ceiling), z: cfg.Z}
+	d := doubt{noise: float64(cfg.noise), misfit: cfg.misfit * growth, most: float64(cfg.maxCache), z: cfg.z}
 	// A leak may go with the work or with the clock: what fits better counts.
 	a := axes[0]
 	slope, best, rss := leakage(lines, a, d)
@@ -73,7 +73,7 @@ func judge(all []*series, cut time.Time, cfg TrendConfig) finding {
 }
 
 // confirm tests what the caches leave by ranks, which no outlier impresses.
-func confirm(lines []line, a int, slope interval, best int, cfg TrendConfig) finding {
+func confirm(lines []line, a int, slope interval, best int, cfg trendConfig) finding {
 	x, y := make([][]float64, len(lines)), make([][]float64, len(lines))
 	var done, took float64
 	for i := range lines {
@@ -83,8 +83,8 @@ func confirm(lines []line, a int, slope interval, best int, cfg TrendConfig) fin
 		done += l.axes[tasks].x[last] - l.axes[tasks].x[0]
 		took += l.axes[minutes].x[last] - l.axes[minutes].x[0]
 	}
-	found := kendall(x, y, cfg.Z)
-	if found.z < cfg.Z || found.slope.low <= 0 || took <= 0 {
+	found := kendall(x, y, cfg.z)
+	if found.z < cfg.z || found.slope.low <= 0 || took <= 0 {
 		return finding{}
 	}
 	return finding{leaking: true, byTask: a == tasks, perMinute: done / took, slope: interval{
@@ -98,7 +98,7 @@ const minLine = 6
 
 // gather makes lines of the finished blocks since cut. There are none where
 // there is too little, or nothing that grows.
-func gather(all []*series, cut time.Time, cfg TrendConfig) []line {
+func gather(all []*series, cut time.Time, cfg trendConfig) []line {
 	var lines []line
 	total, grows := 0, false
 	for _, s := range all {
@@ -106,10 +106,10 @@ func gather(all []*series, cut time.Time, cfg TrendConfig) []line {
 			l := newLine(blocks)
 			lines = append(lines, l)
 			total += len(blocks)
-			grows = grows || l.y[len(l.y)-1]-l.y[0] >= float64(cfg.Floor)
+			grows = grows || l.y[len(l.y)-1]-l.y[0] >= float64(cfg.floor)
 		}
 	}
-	if total < cfg.MinBlocks || !grows {
+	if total < cfg.minBlocks || !grows {
 		return nil
 	}
 	return lines

@@ -41,27 +41,27 @@ type series struct {
 }
 
 // add takes a reading and reports whether it has finished a block.
-func (s *series) add(r Reading, cfg TrendConfig) bool {
+func (s *series) add(r Reading, cfg trendConfig) bool {
 	s.seen, s.done = r.At, r.Done
 	s.count++
-	if r.Done < cfg.SkipTasks {
+	if r.Done < cfg.skipTasks {
 		return false
 	}
 	b := block{tasks: float64(r.Done), minutes: r.At.Sub(s.origin.At).Minutes(), at: r.At, live: float64(r.Live)}
 	if n := len(s.blocks); n > 0 {
 		last := &s.blocks[n-1]
-		if r.At.Sub(last.at) < cfg.BlockTime && (cfg.BlockTasks == 0 || b.tasks-last.tasks < float64(cfg.BlockTasks)) {
+		if r.At.Sub(last.at) < cfg.blockTime && (cfg.blockTasks == 0 || b.tasks-last.tasks < float64(cfg.blockTasks)) {
 			last.live = min(last.live, b.live)
 			return false
 		}
 	}
-	if len(s.blocks) == cfg.Blocks {
+	if len(s.blocks) == cfg.blocks {
 		s.blocks = slices.Delete(s.blocks, 0, 1)
 	}
-	if cfg.BlockTasks > 0 {
-		b.filled = filling(b.tasks / cfg.UnitTasks)
+	if cfg.blockTasks > 0 {
+		b.filled = filling(b.tasks / cfg.unitTasks)
 	} else {
-		b.filled = filling(b.minutes / cfg.UnitMinutes)
+		b.filled = filling(b.minutes / cfg.unitMinutes)
 	}
 	s.blocks = append(s.blocks, b)
 	return len(s.blocks) > 1

@@ -5,75 +5,71 @@ import (
 	"time"
 )
 
-// TrendConfig says what counts as a leak.
-type TrendConfig struct {
-	// BlockTime and BlockTasks end a block, whichever comes first; 0 tasks means
-	// that time alone counts.
-	BlockTime  time.Duration
-	BlockTasks int
-	// SkipTasks is how many tasks a process does before it counts.
-	SkipTasks int
-	// Blocks is how many are kept of a process, Processes of how many.
-	Blocks, Processes int
-	// Window is how long a process that is gone counts.
-	Window time.Duration
-	// MinBlocks is the fewest to judge by, Every after how many to judge anew.
-	MinBlocks, Every int
-	// Consecutive judgments must agree before a leak is suspected, and Ended
-	// before it is over.
-	Consecutive, Ended int
-	// Floor is the growth of a process that matters, in bytes; FloorShare is
-	// the same as a share of its level.
-	Floor      int64
-	FloorShare float64
-	// Z is how many standard errors make a trend: 2.58 is 99 %.
-	Z float64
-	// Noise is the least error of a reading, in bytes, and Misfit as a share of
-	// the growth: no curve of ours is exact.
-	Noise  int64
-	Misfit float64
-	// UnitTasks and UnitMinutes are the shortest time constant of a cache; the
-	// longest is 128 times as long.
-	UnitTasks, UnitMinutes float64
-	// Ceiling is how much a process may use.
-	Ceiling int64
-	// Replace is the growth at which a process of a leaking kind is replaced.
-	Replace int64
+// trendConfig says what counts as a leak. Sizes are in bytes.
+type trendConfig struct {
+	// A block ends after so much time or so many tasks, whichever comes first;
+	// without tasks time alone counts. A process's first tasks are skipped.
+	blockTime             time.Duration
+	blockTasks, skipTasks int
+	// So many blocks are kept of so many processes, and of one that is gone for
+	// so long.
+	blocks, processes int
+	window            time.Duration
+	// It takes so many blocks to judge, so many more to judge anew, and so many
+	// judgments in a row to suspect a leak, or to take that back.
+	minBlocks, every   int
+	consecutive, ended int
+	// A process must grow by this much, and by this share of its level.
+	floor      int64
+	floorShare float64
+	// z is how many standard errors make a trend.
+	z float64
+	// noise is the least error of a reading; misfit is that of the curves, as a
+	// share of the growth.
+	noise  int64
+	misfit float64
+	// The shortest time constant of a cache; the longest is 64 times as long.
+	// A cache of more than maxCache is as good as a leak.
+	unitTasks, unitMinutes float64
+	maxCache               int64
+	// replace is the growth at which a process of a leaking kind is replaced.
+	replace int64
 }
 
-// RunnerTrend is for processes that come and go and are read when they rest.
-func RunnerTrend() TrendConfig {
-	return TrendConfig{
-		BlockTime: time.Minute, BlockTasks: 16, SkipTasks: 40, Blocks: 64, Processes: 6, Window: 6 * time.Hour,
-		MinBlocks: 12, Every: 8, Consecutive: 3, Ended: 3,
-		Floor: 4 << 20, FloorShare: 0.05, Z: 3.5, Noise: 150 << 10, Misfit: 0.004,
-		UnitTasks: 25, UnitMinutes: 1.5, Ceiling: 384 << 20, Replace: 32 << 20,
+// runnerTrend is for processes that come and go and are read when they rest.
+func runnerTrend() trendConfig {
+	return trendConfig{
+		blockTime: time.Minute, blockTasks: 16, skipTasks: 40, blocks: 64, processes: 6, window: 6 * time.Hour,
+		minBlocks: 12, every: 8, consecutive: 3, ended: 3,
+		floor: 4 << 20, floorShare: 0.05, z: 3.3, noise: 150 << 10, misfit: 0.005,
+		unitTasks: 25, maxCache: 128 << 20, replace: 32 << 20,
 	}
 }
 
-// ProcessTrend is for one process that lives long and never rests.
-func ProcessTrend() TrendConfig {
-	return TrendConfig{
-		BlockTime: 5 * time.Minute, Blocks: 64, Processes: 1, Window: 6 * time.Hour,
-		MinBlocks: 16, Every: 1, Consecutive: 2, Ended: 6,
-		Floor: 8 << 20, FloorShare: 0.05, Z: 3, Noise: 500 << 10, Misfit: 0.005,
-		UnitMinutes: 2.5, Ceiling: 1 << 30,
+// processTrend is for one process that lives long and never rests.
+func processTrend() trendConfig {
+	return trendConfig{
+		blockTime: 5 * time.Minute, blocks: 64, processes: 1, window: 6 * time.Hour,
+		minBlocks: 16, every: 1, consecutive: 2, ended: 6,
+		floor: 8 << 20, floorShare: 0.05, z: 2.6, noise: 500 << 10, misfit: 0.003,
+		unitMinutes: 2.5, maxCache: 256 << 20,
 	}
 }
 
-// SteepTrend finds a leak in one process that would be full before ProcessTrend
+// steepTrend finds a leak in one process that would be full before processTrend
 // has seen enough.
-func SteepTrend() TrendConfig {
-	c := ProcessTrend()
-	c.BlockTime, c.Blocks, c.MinBlocks = time.Minute, 32, 16
-	c.Floor, c.FloorShare, c.UnitMinutes = 64<<20, 0.25, 1
+func steepTrend() trendConfig {
+	c := processTrend()
+	c.blockTime, c.blocks, c.minBlocks = time.Minute, 32, 16
+	c.floor, c.floorShare, c.unitMinutes = 64<<20, 0.25, 1
 	return c
 }
 
-// Trend follows the live heaps of one kind of process. Its memory is bounded by
+// trend follows the live heaps of one kind of process. A suspicion opens once and
+// stays open until the evidence is gone, so that a leak alarms once. Its memory is bounded by
 // its config. It is not safe for use by several goroutines.
-type Trend struct {
-	cfg    TrendConfig
+type trend struct {
+	cfg    trendConfig
 	series []*series
 	fresh  int // blocks since the last judgment
 	first  time.Time
@@ -85,12 +81,12 @@ type Trend struct {
 	last   finding // of the last judgment that found a leak
 }
 
-// NewTrend returns a trend without readings.
-func NewTrend(cfg TrendConfig) *Trend { return &Trend{cfg: cfg} }
+// newTrend returns a trend without readings.
+func newTrend(cfg trendConfig) *trend { return &trend{cfg: cfg} }
 
-// Observe takes a reading and reports whether the suspicion has begun or ended
+// observe takes a reading and reports whether the suspicion has begun or ended
 // with it.
-func (t *Trend) Observe(r Reading) (changed bool) {
+func (t *trend) observe(r Reading) (changed bool) {
 	if t.count == 0 {
 		t.first = r.At
 	}
@@ -100,22 +96,22 @@ func (t *Trend) Observe(r Reading) (changed bool) {
 	if s == nil || !s.add(r, t.cfg) {
 		return false
 	}
-	if t.fresh++; t.fresh < t.cfg.Every {
+	if t.fresh++; t.fresh < t.cfg.every {
 		return false
 	}
 	t.fresh = 0
 	return t.decide(t.examine(r.At), r.At)
 }
 
-// Suspected reports whether a leak is suspected.
-func (t *Trend) Suspected() bool { return t.open }
+// suspected reports whether a leak is suspected.
+func (t *trend) suspected() bool { return t.open }
 
-// Spent reports whether a process of a suspected kind has grown so much that it
+// spent reports whether a process of a suspected kind has grown so much that it
 // should be replaced.
-func (t *Trend) Spent(process int) bool {
+func (t *trend) spent(process int) bool {
 	for _, s := range t.series {
 		if s.process == process {
-			return t.open && t.cfg.Replace > 0 && s.grown() >= t.cfg.Replace
+			return t.open && t.cfg.replace > 0 && s.grown() >= t.cfg.replace
 		}
 	}
 	return false
@@ -123,15 +119,15 @@ func (t *Trend) Spent(process int) bool {
 
 // of returns the series that a reading belongs to, or nil where there are
 // enough others.
-func (t *Trend) of(r Reading) *series {
+func (t *trend) of(r Reading) *series {
 	i := slices.IndexFunc(t.series, func(s *series) bool { return s.process == r.Process })
 	if i >= 0 && t.series[i].done <= r.Done && !r.At.Before(t.series[i].seen) {
 		return t.series[i]
 	}
-	t.series = slices.DeleteFunc(t.series, func(s *series) bool { return r.At.Sub(s.seen) > t.cfg.Window })
-	if len(t.series) >= t.cfg.Processes {
+	t.series = slices.DeleteFunc(t.series, func(s *series) bool { return r.At.Sub(s.seen) > t.cfg.window })
+	if len(t.series) >= t.cfg.processes {
 		oldest := slices.MinFunc(t.series, func(a, b *series) int { return a.seen.Compare(b.seen) })
-		if !oldest.silent(r.At, t.seen.Sub(t.first)/time.Duration(t.count)*time.Duration(t.cfg.Processes)) {
+		if !oldest.silent(r.At, t.seen.Sub(t.first)/time.Duration(t.count)*time.Duration(t.cfg.processes)) {
 			return nil
 		}
 		t.series = slices.DeleteFunc(t.series, func(s *series) bool { return s == oldest })
@@ -149,14 +145,14 @@ const gone = -1
 
 // examine judges all the evidence, then the later half, the last quarter and so
 // on: a leak may have begun lately, and a cache may be full by now.
-func (t *Trend) examine(now time.Time) finding {
+func (t *trend) examine(now time.Time) finding {
 	oldest := now
 	for _, s := range t.series {
 		if b := s.finished(); len(b) > 0 && b[0].at.Before(oldest) {
 			oldest = b[0].at
 		}
 	}
-	for span := now.Sub(oldest); span > 0 && t.blocksSince(now.Add(-span)) >= t.cfg.MinBlocks; span /= 2 {
+	for span := now.Sub(oldest); span > 0 && t.blocksSince(now.Add(-span)) >= t.cfg.minBlocks; span /= 2 {
 		if f := judge(t.series, now.Add(-span), t.cfg); f.leaking {
 			return f
 		}
@@ -164,15 +160,25 @@ func (t *Trend) examine(now time.Time) finding {
 	return finding{}
 }
 
-func (t *Trend) blocksSince(cut time.Time) (n int) {
+func (t *trend) blocksSince(cut time.Time) (n int) {
 	for _, s := range t.series {
 		n += len(s.since(cut))
 	}
 	return n
 }
 
+// expire ends a suspicion of which nothing has been heard for long, and reports
+// whether it did.
+func (t *trend) expire(now time.Time) bool {
+	if !t.open || now.Sub(t.seen) <= t.cfg.window {
+		return false
+	}
+	t.open, t.streak, t.since, t.series = false, 0, now, nil
+	return true
+}
+
 // decide opens or closes the suspicion after enough judgments that agree.
-func (t *Trend) decide(f finding, now time.Time) (changed bool) {
+func (t *trend) decide(f finding, now time.Time) (changed bool) {
 	if f.leaking {
 		t.last = f
 	}
@@ -181,9 +187,9 @@ func (t *Trend) decide(f finding, now time.Time) (changed bool) {
 		return false
 	}
 	t.streak++
-	need := t.cfg.Consecutive
+	need := t.cfg.consecutive
 	if t.open {
-		need = t.cfg.Ended
+		need = t.cfg.ended
 	}
 	if t.streak < need {
 		return false
