@@ -55,30 +55,28 @@ func (l *line) sum() {
 	n := float64(len(l.y))
 	l.mean = meanOf(l.y)
 	var mean [curves]float64
-	for _, b := range l.blocks {
-		for k, c := range b.filled {
-			mean[k] += c / n
+	for i := range l.blocks {
+		for k := range curves {
+			mean[k] += l.blocks[i].filled[k]
 		}
 	}
+	for k := range mean {
+		mean[k] /= n
+	}
+	byTask, byMinute := &l.axes[tasks], &l.axes[minutes]
+	meanTask, meanMinute := meanOf(byTask.x), meanOf(byMinute.x)
 	for i, y := range l.y {
-		dy := y - l.mean
+		dy, dt, dm := y-l.mean, byTask.x[i]-meanTask, byMinute.x[i]-meanMinute
 		l.yy += dy * dy
-		for k, c := range l.blocks[i].filled {
-			dc := c - mean[k]
+		byTask.xx, byTask.xy = byTask.xx+dt*dt, byTask.xy+dt*dy
+		byMinute.xx, byMinute.xy = byMinute.xx+dm*dm, byMinute.xy+dm*dy
+		filled := &l.blocks[i].filled
+		for k := range curves {
+			dc := filled[k] - mean[k]
 			l.cc[k] += dc * dc
 			l.cy[k] += dc * dy
-		}
-	}
-	for a := range l.axes {
-		x := &l.axes[a]
-		mx := meanOf(x.x)
-		for i, v := range x.x {
-			dx := v - mx
-			x.xx += dx * dx
-			x.xy += dx * (l.y[i] - l.mean)
-			for k, c := range l.blocks[i].filled {
-				x.xc[k] += dx * (c - mean[k])
-			}
+			byTask.xc[k] += dc * dt
+			byMinute.xc[k] += dc * dm
 		}
 	}
 }

@@ -99,34 +99,41 @@ const minLine = 6
 // gather makes lines of the finished blocks since cut. There are none where
 // there is too little, or nothing that grows.
 func gather(all []*series, cut time.Time, cfg trendConfig) []line {
-	var lines []line
-	total, grows := 0, false
+	total, parts, grows := 0, 0, false
 	for _, s := range all {
-		if blocks := s.since(cut); len(blocks) >= minLine {
-			l := newLine(blocks)
-			lines = append(lines, l)
-			total += len(blocks)
-			grows = grows || l.y[len(l.y)-1]-l.y[0] >= float64(cfg.floor)
+		if b := s.since(cut); len(b) >= minLine {
+			total, parts = total+len(b), parts+1
+			n := len(b)
+			growth := median(b[n-3].live, b[n-2].live, b[n-1].live) - median(b[0].live, b[1].live, b[2].live)
+			grows = grows || growth >= float64(cfg.floor)
 		}
 	}
 	if total < cfg.minBlocks || !grows {
 		return nil
 	}
+	lines := make([]line, 0, parts)
+	for _, s := range all {
+		if b := s.since(cut); len(b) >= minLine {
+			lines = append(lines, line{})
+			lines[len(lines)-1].plot(b)
+		}
+	}
 	return lines
 }
 
-// newLine plots a process's blocks. Every value is replaced by the median of it
-// and its neighbors, so that a single outlier says nothing.
-func newLine(blocks []block) line {
+// plot sets the points of a process's blocks. Every value is replaced by the
+// median of it and its neighbors, so that a single outlier says nothing.
+func (l *line) plot(blocks []block) {
 	n := len(blocks) - 2
 	buf := make([]float64, 4*n)
-	l := line{blocks: blocks[1 : n+1], y: buf[:n], raw: buf[n : 2*n]}
-	l.axes[tasks].x, l.axes[minutes].x = buf[2*n:3*n], buf[3*n:]
-	for i, b := range l.blocks {
-		l.axes[tasks].x[i], l.axes[minutes].x[i], l.raw[i] = b.tasks, b.minutes, b.live
+	l.blocks, l.y, l.raw = blocks[1:n+1], buf[:n], buf[n:2*n]
+	byTask, byMinute := buf[2*n:3*n], buf[3*n:]
+	l.axes[tasks].x, l.axes[minutes].x = byTask, byMinute
+	for i := range l.blocks {
+		b := &l.blocks[i]
+		byTask[i], byMinute[i], l.raw[i] = b.tasks, b.minutes, b.live
 		l.y[i] = median(blocks[i].live, b.live, blocks[i+2].live)
 	}
-	return l
 }
 
 func median(a, b, c float64) float64 { return max(min(a, b), min(max(a, b), c)) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -131,11 +132,13 @@ func simulateAll(first uint64, n int) []row {
 
 // TestDetector_simulation is the promise of docs/leak-detection.md.
 func TestDetector_simulation(t *testing.T) {
-	t.Parallel()
 	n := *traces
 	if testing.Short() || underRace {
 		n = min(n, 100)
 	}
+	// The simulation makes garbage, and the little that stays alive would have it
+	// collected all the time.
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	rows := simulateAll(*seed, n)
 	for _, r := range rows {
 		t.Logf("%-34s old %4d | worker %4d %4.0f %4.0f | runners %4d %4.0f %4.0f slope %+.2f in bounds %d", r.name, r.old.alarmed,
