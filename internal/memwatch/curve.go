@@ -161,26 +161,29 @@ func leakage(lines []line, a int, d doubt) (slope interval, best int, rss float6
 	for i := range lines {
 		n += float64(len(lines[i].y))
 	}
-	variance := least.rss/max(1, n-2*float64(len(lines))-1) + d.noise*d.noise
-	most := least.rss + d.z*d.z*variance*stretched(lines, a, least.slope, best) + d.misfit*d.misfit*n
-	slope = interval{mid: least.slope, low: least.slope, high: least.slope}
+	variance := least.rss/max(1, n-2*float64(len(lines))-1)*stretched(lines, a, least.slope, best) + d.noise*d.noise
+	most := least.rss + d.z*d.z*variance + d.misfit*d.misfit*n
+	slope = interval{mid: least.slope, low: math.Inf(1), high: math.Inf(-1)}
 	for k, f := range append(fits[:], plain) {
 		if f.rss > most || f.weight <= 0 {
 			continue
 		}
 		reach := math.Sqrt((most - f.rss) / f.weight)
-		low := f.slope - reach
-		if f.trade > 0 && f.amount(low) > d.most {
-			low = (f.cache - d.most) / f.trade
+		low, high := f.slope-reach, f.slope+reach
+		if f.trade > 0 { // a cache holds something, but not more than it may
+			low = max(low, (f.cache-d.most)/f.trade)
+			if k != best {
+				high = min(high, f.cache/f.trade)
+			}
 		}
-		if low > f.slope+reach {
-			continue
-		}
-		slope.low = min(slope.low, low)
-		if k == best || k == curves {
-			slope.high = max(slope.high, f.slope+reach)
+		if low <= high {
+			slope.low, slope.high = min(slope.low, low), max(slope.high, high)
 		}
 	}
+	if slope.low > slope.high { // nothing explains it but caches that would not fit
+		slope.low, slope.high = plain.slope, plain.slope
+	}
+	slope.mid = min(max(slope.mid, slope.low), slope.high)
 	return slope, best, least.rss
 }
 

@@ -260,3 +260,5 @@ func (w *world) process(start time.Time, observe func(minute float64, r Reading,
 		}
 	}
 }
+
+func minutesOf(m float64) time.Duration { return time.Duration(m * float64(time.Minute)) }
