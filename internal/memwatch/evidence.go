@@ -147,22 +147,26 @@ func span(lines []line, a int) (sum float64) {
 	return sum
 }
 
-// flatten takes a line's largest step out: something large that is loaded once
-// is not a leak, and must not hide one either. The beginning of a cache is no
-// step: there the next increments are large, too.
+// maxSteps is how many steps a line may have before they are a trend.
+const maxSteps = 2
+
+// flatten takes a line's largest steps out: something large that is loaded once
+// is not a leak, and must not hide one either.
 func (l *line) flatten(a int, floor float64) {
-	i, up, next := l.step(a)
-	if up < max(floor, 3*next) {
-		return
-	}
-	for ; i < len(l.y); i++ {
-		l.y[i] -= up
-		l.raw[i] -= up
+	for range maxSteps {
+		i, up := l.step(a)
+		if up < floor || !l.abrupt(i) {
+			return
+		}
+		for ; i < len(l.y); i++ {
+			l.y[i] -= up
+			l.raw[i] -= up
+		}
 	}
 }
 
-// step finds the two largest increments beyond the growth of the rest.
-func (l *line) step(a int) (at int, up, next float64) {
+// step finds the largest increment beyond the growth of the rest.
+func (l *line) step(a int) (at int, up float64) {
 	x, n := l.axes[a].x, len(l.y)
 	growth, span := l.y[n-1]-l.y[0], x[n-1]-x[0]
 	for i := 1; i < n; i++ {
@@ -171,12 +175,23 @@ func (l *line) step(a int) (at int, up, next float64) {
 			d -= (growth - d) / (span - dx) * dx
 		}
 		if d > up {
-			at, up, next = i, d, up
-		} else {
-			next = max(next, d)
+			at, up = i, d
 		}
 	}
-	return at, up, next
+	return at, up
+}
+
+// abrupt reports whether increment i stands out from those beside it, as a step
+// does; where a cache begins to fill, the next ones are large, too.
+func (l *line) abrupt(i int) bool {
+	d, beside := l.y[i]-l.y[i-1], 0.0
+	if i > 1 {
+		beside = l.y[i-1] - l.y[i-2]
+	}
+	if i+1 < len(l.y) {
+		beside = max(beside, l.y[i+1]-l.y[i])
+	}
+	return d > 3*beside
 }
 
 // stepped reports whether the lines still owe most of their growth to steps.
@@ -184,7 +199,7 @@ func stepped(lines []line, a int) bool {
 	var steps, growth float64
 	for i := range lines {
 		l := &lines[i]
-		_, up, _ := l.step(a)
+		_, up := l.step(a)
 		steps += up
 		growth += l.y[len(l.y)-1] - l.y[0]
 	}
