@@ -18,6 +18,7 @@ import (
 var (
 	update = flag.Bool("update", false, "write the table into docs/leak-detection.md")
 	traces = flag.Int("traces", 1000, "simulated traces of each scenario")
+	only   = flag.String("only", "", "simulate the scenarios whose names contain this, for tuning")
 	seed   = flag.Uint64("seed", 1, "the first seed; thresholds are tuned on 100000 and up, never on those of the test")
 )
 
@@ -105,7 +106,7 @@ func simulate(s scenario, first uint64, n int) row {
 // simulateAll plays all scenarios on all processors.
 func simulateAll(first uint64, n int) []row {
 	const chunk = 50
-	all := scenarios()
+	all := slices.DeleteFunc(scenarios(), func(s scenario) bool { return !strings.Contains(s.name, *only) })
 	rows := make([]row, len(all))
 	perRow := (n + chunk - 1) / chunk
 	parts := make([]row, len(all)*perRow)

@@ -40,8 +40,8 @@ type trendConfig struct {
 func runnerTrend() trendConfig {
 	return trendConfig{
 		blockTime: time.Minute, blockTasks: 16, skipTasks: 40, blocks: 64, processes: 8, window: 6 * time.Hour,
-		minBlocks: 12, every: 8, consecutive: 2, ended: 3,
-		floor: 4 << 20, floorShare: 0.05, z: 3.3, noise: 150 << 10, misfit: 0.006,
+		minBlocks: 12, every: 8, consecutive: 3, ended: 3,
+		floor: 4 << 20, floorShare: 0.05, z: 3.3, noise: 150 << 10, misfit: 0.008,
 		unitTasks: 25, maxCache: 128 << 20, replace: 32 << 20,
 	}
 }
