@@ -38,7 +38,8 @@ func fillTasks(ctx context.Context, c *client.Client, n int) error {
 // fillBatch hands the tasks over as a batch. How a batch travels is decided
 // here alone.
 func fillBatch(ctx context.Context, c *client.Client, n int) error {
-	return enqueueAll(ctx, c, requests(n, tasks.WithQueue("bulk")))
+	_, err := c.EnqueueBatch(ctx, tasks.Batch{Requests: requests(n, tasks.WithQueue("bulk"))})
+	return err
 }
 
 func drainOurs(s *server, n int, fill func(context.Context, *client.Client, int) error, queue string) func(context.Context) ([]float64, error) {

@@ -20,14 +20,6 @@ func nodeQueues() map[string]int {
 	return all
 }
 
-// startIdle starts a node of all kinds that gets nothing to do.
-func startIdle(ctx context.Context, side, url string) (stop func() error, err error) {
-	if side == "ours" {
-		return startNode(ctx, url, 0, jobs(func(string) {}))
-	}
-	return startRaw(url, asynq.Config{Queues: nodeQueues()}, func(string) {})
-}
-
 // idleTrial counts the commands of nodes that have nothing to do: both at
 // once, since neither needs the machine.
 func idleTrial(p *pair, n counts) trial {
@@ -47,11 +39,11 @@ func bothIdle(ctx context.Context, p *pair, settle time.Duration) (stop func() e
 	if err := errors.Join(p.ours.reset(ctx), p.base.reset(ctx)); err != nil {
 		return nil, err
 	}
-	stopOurs, err := startIdle(ctx, "ours", p.ours.url)
+	stopOurs, err := startNode(ctx, p.ours.url, 0, jobs(func(string) {}))
 	if err != nil {
 		return nil, err
 	}
-	stopBase, err := startIdle(ctx, "base", p.base.url)
+	stopBase, err := startRaw(p.base.url, asynq.Config{Queues: nodeQueues()}, func(string) {})
 	if err != nil {
 		return nil, errors.Join(err, stopOurs())
 	}

@@ -26,12 +26,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 		}
-		stop()
 		os.Exit(1)
 	}
 }
@@ -44,8 +44,8 @@ type settings struct {
 	out      string
 	profiles string
 	network  string
-	child    string // which idle node this process is to be
-	url      string // and on which Redis
+	child    bool   // this process is to be our idle node
+	url      string // on this Redis
 }
 
 func parse(args []string) (settings, error) {
@@ -57,7 +57,7 @@ func parse(args []string) (settings, error) {
 	f.StringVar(&s.out, "out", "bench/results.json", "the `file` that keeps the rows")
 	f.StringVar(&s.profiles, "profiles", "", "write CPU profiles and Redis's command times of the first round into this `directory`")
 	f.StringVar(&s.network, "net", "tcp", "reach Redis over `tcp or unix`: loopback, or a socket file")
-	f.StringVar(&s.child, "child", "", "be the idle node, `ours or base`, of the row worker_rss (internal)")
+	f.BoolVar(&s.child, "child", false, "be our idle node of the row worker_rss (internal)")
 	f.StringVar(&s.url, "redis", "", "the `address` for -child (internal)")
 	if err := f.Parse(args); err != nil {
 		return s, err
@@ -87,8 +87,8 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if s.child != "" {
-		return idleChild(ctx, s.child, s.url)
+	if s.child {
+		return idleChild(ctx, s.url)
 	}
 	// A hung measurement ends by itself: ten times what a round should take.
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.rounds)*8*time.Minute)

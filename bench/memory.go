@@ -8,39 +8,57 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/jobyard/jobyard/internal/memwatch"
+	"github.com/jobyard/jobyard/tasks"
 )
 
 // memoryTrial measures what an idle node holds, each in a process of its own.
+// Raw asynq's is another program: this one carries all that our worker links,
+// which would count as asynq's.
 func memoryTrial(p *pair, n counts) trial {
 	const ours, base = 0, 1
-	note := "worker_rss: resident memory of a process that is an idle node with all four kinds and does nothing else; " +
-		"both are this program, so that both carry the same code."
+	rawNode := filepath.Join(p.dir, "rawnode")
+	note := "worker_rss: resident memory of a process that is an idle node with all four kinds (8 queues): ours with everything that " +
+		"the worker links, raw asynq as a program that links nothing else."
 	return trial{
+		prepare: func(ctx context.Context) (func() error, error) { return buildRawNode(ctx, rawNode) },
 		subjects: []subject{
-			{"ours worker rss", p.ours, childRSS("ours", p.ours, n.settle)},
-			{"raw worker rss", p.base, childRSS("base", p.base, n.settle)},
+			{"ours worker rss", p.ours, nodeRSS(p.ours, n.settle, func() ([]string, error) {
+				self, err := os.Executable()
+				return []string{self, "-child", "-redis", p.ours.url}, err
+			})},
+			{"raw worker rss", p.base, nodeRSS(p.base, n.settle, func() ([]string, error) {
+				return append([]string{rawNode, "-redis", p.base.url}, tasks.Queues()...), nil
+			})},
 		},
 		rows: []row{{"worker_rss", "MiB", true, figure{ours, 0}, figure{base, 0}, false, note}},
 	}
 }
 
-// childRSS starts this program as an idle node and asks it, after a while, how
-// much memory it holds. The child ends with its standard input, and so with us.
-func childRSS(side string, s *server, settle time.Duration) func(context.Context) ([]float64, error) {
+func buildRawNode(ctx context.Context, path string) (func() error, error) {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/jobyard/jobyard/bench/rawnode")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build raw asynq's node (run me in the project): %w: %.500s", err, out)
+	}
+	return func() error { return nil }, nil
+}
+
+// nodeRSS starts an idle node, leaves it alone for a while and reads how much
+// memory it holds, in MiB. The node ends with its standard input, and so with us.
+func nodeRSS(s *server, settle time.Duration, command func() ([]string, error)) func(context.Context) ([]float64, error) {
 	return func(ctx context.Context) (figures []float64, err error) {
 		if err := s.reset(ctx); err != nil {
 			return nil, err
 		}
-		self, err := os.Executable()
+		args, err := command()
 		if err != nil {
-			return nil, fmt.Errorf("find this program: %w", err)
+			return nil, fmt.Errorf("find the node's program: %w", err)
 		}
-		cmd := exec.CommandContext(ctx, self, "-child", side, "-redis", s.url)
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		cmd.Stderr = os.Stderr
 		in, err := cmd.StdinPipe()
 		if err != nil {
@@ -53,46 +71,39 @@ func childRSS(side string, s *server, settle time.Duration) func(context.Context
 		if err := cmd.Start(); err != nil {
 			return nil, fmt.Errorf("start an idle node: %w", err)
 		}
-		bytes, err := askRSS(ctx, in, bufio.NewReader(out), settle)
-		if err := errors.Join(err, in.Close(), cmd.Wait()); err != nil {
-			return nil, fmt.Errorf("ask an idle node: %w", err)
+		_, err = bufio.NewReader(out).ReadString('\n') // it runs
+		if err == nil {
+			err = pause(ctx, settle)
 		}
-		return []float64{float64(bytes) / (1 << 20)}, nil
+		rss, readErr := readRSS(cmd.Process.Pid)
+		if err := errors.Join(err, readErr, in.Close(), cmd.Wait()); err != nil {
+			return nil, fmt.Errorf("measure an idle node: %w", err)
+		}
+		return []float64{float64(rss) / (1 << 20)}, nil
 	}
 }
 
-// askRSS waits for the line that tells that the node runs, leaves it alone for
-// a while, and asks by a line of its own.
-func askRSS(ctx context.Context, in io.Writer, out *bufio.Reader, settle time.Duration) (int64, error) {
-	if _, err := out.ReadString('\n'); err != nil {
-		return 0, err
-	}
-	if err := pause(ctx, settle); err != nil {
-		return 0, err
-	}
-	if _, err := io.WriteString(in, "rss?\n"); err != nil {
-		return 0, err
-	}
-	line, err := out.ReadString('\n')
+// readRSS reads the resident memory of a process, in bytes.
+func readRSS(pid int) (int64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("read a process's memory, which takes Linux: %w", err)
 	}
-	return strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+	fields := strings.Fields(string(raw))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("read a process's memory: got %q", raw)
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
 }
 
-// idleChild is the other end of childRSS.
-func idleChild(ctx context.Context, side, url string) error {
-	if side != "ours" && side != "base" {
-		return fmt.Errorf("-child must be ours or base, got %q", side)
-	}
-	stop, err := startIdle(ctx, side, url)
+// idleChild is our idle node of nodeRSS.
+func idleChild(ctx context.Context, url string) error {
+	stop, err := startNode(ctx, url, 0, jobs(func(string) {}))
 	if err != nil {
 		return err
 	}
 	fmt.Println("runs")
-	asked := bufio.NewScanner(os.Stdin)
-	for asked.Scan() {
-		fmt.Println(memwatch.NewMeter().Read().RSS)
-	}
-	return errors.Join(asked.Err(), stop())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return errors.Join(err, stop())
 }

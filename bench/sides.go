@@ -100,7 +100,7 @@ func startNode(ctx context.Context, url string, slots int, jobs worker.Jobs) (st
 			cfg.Slots[kind] = slots
 		}
 	}
-	w, err := worker.New(cfg, b, jobs, zerolog.Nop(), prometheus.NewRegistry())
+	w, err := worker.New(cfg, b, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}

@@ -225,8 +225,8 @@ func (c *Client) Limit(queue string) int {
 	return c.cfg.QueueLimit
 }
 
-// Task returns a task as it is now, with its result or error if it has one.
-func (c *Client) Task(ctx context.Context, id string) (tasks.Task, error) {
+// Status returns a task as it is now, with its result or error if it has one.
+func (c *Client) Status(ctx context.Context, id string) (tasks.Task, error) {
 	return c.store.Get(ctx, id)
 }
 

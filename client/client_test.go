@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestClient_EnqueueAllAnswersInOrder(t *testing.T) {
 			t.Fatalf("answer %d: got %+v", i, a)
 		}
 	}
-	got, err := c.Task(t.Context(), answers[1199].Task.ID)
+	got, err := c.Status(t.Context(), answers[1199].Task.ID)
 	if err != nil || got.State != tasks.Pending || got.Queue != "search:bulk" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -139,5 +140,19 @@ func TestClient_WaitKeepsItsPlaceWhenEventsAreLost(t *testing.T) {
 	}
 	if got := <-ended; got.State != tasks.Completed {
 		t.Errorf("got %+v, want it completed", got)
+	}
+}
+
+func TestResult_DoesNotWait(t *testing.T) {
+	t.Parallel()
+	c, _ := open(t)
+	if _, err := client.Enqueue(t.Context(), c, tasks.Search, tasks.SearchPayload{Query: "x"}, tasks.WithID("a")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Result(t.Context(), c, tasks.Search, "a"); err == nil || !strings.Contains(err.Error(), "is pending") {
+		t.Errorf("pending: got %v", err)
+	}
+	if _, err := client.Result(t.Context(), c, tasks.Search, "b"); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("unknown: got %v", err)
 	}
 }

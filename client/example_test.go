@@ -35,7 +35,7 @@ func openYard(ctx context.Context) (redisURL string, closeYard func()) {
 	})
 	cfg := worker.DefaultConfig()
 	cfg.Slots = map[string]int{"search": 2}
-	w, err := worker.New(cfg, b, jobs, zerolog.Nop(), prometheus.NewRegistry())
+	w, err := worker.New(cfg, b, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -26,6 +26,17 @@ func Wait[P tasks.Payload, R any](ctx context.Context, c *Client, k tasks.Kind[P
 	return k.Result(t)
 }
 
+// Result returns the typed result of a task without waiting. A task that failed
+// gives its *tasks.Error, one that has not ended an error that says so.
+func Result[P tasks.Payload, R any](ctx context.Context, c *Client, k tasks.Kind[P, R], id string) (R, error) {
+	t, err := c.Status(ctx, id)
+	if err != nil {
+		var none R
+		return none, err
+	}
+	return k.Result(t)
+}
+
 // Do enqueues a task and waits for its typed result. A task that failed gives
 // its *tasks.Error.
 func Do[P tasks.Payload, R any](ctx context.Context, c *Client, k tasks.Kind[P, R], payload P, opts ...tasks.Option) (R, error) {

@@ -28,7 +28,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return dir, err
 	}
-	build := exec.Command("go", "build", "-o", dir, "./cmd/...")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir, "./cmd/...") // as make build, whose cache serves
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -84,7 +84,7 @@ func (y *yard) start(name string, args ...string) *program {
 	}
 	go func() { p.exited <- p.Wait() }()
 	y.t.Cleanup(func() {
-		p.stop(y.t)
+		_ = p.stop(y.t) // the test that cares has stopped it
 		if raw, err := os.ReadFile(log.Name()); err == nil && y.t.Failed() {
 			y.t.Logf("%s said:\n%s", name, raw)
 		}

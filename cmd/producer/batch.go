@@ -30,7 +30,7 @@ func runBatch(c *cli.Context) error {
 	}
 	defer in.Close()
 	return talk(c, func(ctx context.Context, s *session) error {
-		summary, err := batch.Run(ctx, cfg, s.client, in, s.out, progress.Show)
+		summary, err := batch.Run(ctx, cfg, s.client, batch.Streams{In: in, Out: s.out, Progress: progress.Show})
 		progress.Close(summary)
 		if err == nil && summary.Failed > 0 {
 			err = &config.FailedError{Count: summary.Failed}

@@ -119,7 +119,7 @@ func write(dir string, r tasks.ConfigGenResult, force bool) (string, error) {
 	if err != nil {
 		return "", config.Usage("--out: cannot open %s: %w", dir, err)
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // the files in it are closed and checked one by one
 	var taken []string
 	for _, f := range r.Files {
 		if !tasks.SafePath(f.Path) {

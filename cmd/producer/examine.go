@@ -56,7 +56,8 @@ func examine(ctx context.Context, b *broker.Broker, c *client.Client, now func()
 	if err := examineQueues(ctx, b, c, &f); err != nil {
 		return f, err
 	}
-	return f, examineNodes(ctx, b, &f, now())
+	err := examineNodes(ctx, b, &f, now())
+	return f, err
 }
 
 func examineServer(ctx context.Context, b *broker.Broker, f *facts) error {

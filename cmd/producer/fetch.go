@@ -87,6 +87,9 @@ func (s *session) fetchAll(ctx context.Context, requests []tasks.Request, limit 
 		}
 		if err != nil {
 			errs = append(errs, err)
+			if s.json && t.ID != "" {
+				errs = append(errs, s.encode(t))
+			}
 			continue
 		}
 		if shown && !s.json {

@@ -23,7 +23,7 @@ func main() {
 // run is the whole program: arguments in, exit code out.
 func run(ctx context.Context, args []string, s config.Streams) int {
 	program := &cli.App{
-		Name:  "producer",
+		Name: "producer", Version: app.Version(),
 		Usage: "hand tasks to the yard and get their results",
 		Description: "Exit codes: 0 ok, 1 the task failed, 2 wrong usage or input, 3 no answer (Redis away, or the wait\n" +
 			"timed out), 4 queue full. Results are written to stdout, everything else to stderr.",

@@ -94,7 +94,7 @@ func yard(t *testing.T) (url string, b *broker.Broker) {
 	})
 	cfg := worker.DefaultConfig()
 	cfg.DrainTimeout = time.Second
-	w, err := worker.New(cfg, b, jobs, zerolog.Nop(), prometheus.NewRegistry())
+	w, err := worker.New(cfg, b, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +346,7 @@ func TestBatch(t *testing.T) {
 		t.Errorf("got %d lines, want 3", n)
 	}
 	idle := brokertest.Server(t, "")
-	command(t, idle.URL, in, "batch", "-", "--wait-timeout", "100ms").want(t, 3, `"state":"pending"`, "stood still for 100ms")
+	command(t, idle.URL, in, "batch", "-", "--wait-timeout", "1s").want(t, 3, `"state":"pending"`, "stood still for 1s")
 	command(t, idle.URL, in, "batch", "-", "--window", "0").want(t, 2, "", "batch window")
 	command(t, "unix:///nowhere/redis.sock", in, "batch", "-").want(t, 3, "", "redis at")
 }

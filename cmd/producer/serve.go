@@ -17,7 +17,7 @@ func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "serve", Usage: "serve the HTTP API", Category: "Yard",
 		Description: "See /openapi.json. While there are no keys, only this machine is served.",
-		Flags:       slices.Concat(config.APIFlags(), config.ClientFlags(), config.RedisFlags(), config.LogFlags()),
+		Flags:       slices.Concat(config.APIFlags(), config.ClientFlags(), config.RedisFlags(), config.LogFlags("info")),
 		Action:      serve,
 	}
 }
@@ -63,7 +63,7 @@ func serve(c *cli.Context) error {
 		a.OnClose("client", cl.Close)
 		registry := app.NewRegistry()
 		h, err := api.New(cfg, api.Deps{
-			Client: cl, Ready: b.Ping, Metrics: app.Metrics(registry), Registry: registry, Log: log, Stopping: ctx.Done(), Version: config.Version(),
+			Client: cl, Ready: b.Ping, Metrics: app.Metrics(registry), Registry: registry, Log: log, Stopping: ctx.Done(), Version: app.Version(),
 		})
 		if err != nil {
 			return err

@@ -86,7 +86,7 @@ func withTask(do func(context.Context, *session, tasks.Task, *cli.Context) error
 			return config.Usage("%s takes the id of one task", c.Command.Name)
 		}
 		return talk(c, func(ctx context.Context, s *session) error {
-			t, err := s.client.Task(ctx, c.Args().First())
+			t, err := s.client.Status(ctx, c.Args().First())
 			if errors.Is(err, client.ErrNotFound) {
 				return fmt.Errorf("%w: %s; finished tasks are kept for their retention only", err, c.Args().First())
 			}

@@ -35,8 +35,9 @@ const (
 	MaxBody = tasks.MaxPayloadBytes + 64<<10
 	// bodyTimeout is how long a body may take to arrive.
 	bodyTimeout = 30 * time.Second
-	// maxBodies bounds the bodies that are held in memory at once.
-	maxBodies = 256 << 20
+	// maxBodies bounds the bodies that are held in memory at once: sixteen of
+	// the largest, and room for small ones beside them.
+	maxBodies = 16*MaxBody + 1<<20
 	// WriteTimeout bounds a request from its headers to its answer's end.
 	WriteTimeout = bodyTimeout + MaxWait + 2*time.Minute
 )

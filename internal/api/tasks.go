@@ -141,10 +141,7 @@ func (s *server) await(ctx context.Context, id string, limit time.Duration) (tas
 	}()
 	t, err := s.Client.Wait(timed, id)
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
-		if t.ID != "" {
-			return t, nil
-		}
-		return s.Client.Task(ctx, id)
+		return s.Client.Status(ctx, id) // what the wait saw last may be a second old
 	}
 	return t, err
 }
@@ -166,7 +163,7 @@ func (s *server) look(ctx context.Context, in *taskInput) (tasks.Task, error) {
 	if wait > 0 {
 		return s.await(ctx, in.ID, wait)
 	}
-	return s.Client.Task(ctx, in.ID)
+	return s.Client.Status(ctx, in.ID)
 }
 
 func (s *server) get(ctx context.Context, in *taskInput) (*taskOutput, error) {

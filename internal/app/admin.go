@@ -39,14 +39,19 @@ func Admin(address string, metrics http.Handler, checks map[string]Check) http.H
 		writeHealth(w, failed)
 	})
 	mux.Handle("GET /metrics", metrics)
-	local := loopback.Is(address)
-	if local {
+	if loopback.Is(address) {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return loopback.Guard(mux, local, func(w http.ResponseWriter, _ *http.Request, why string) {
+	return Local(address, mux)
+}
+
+// Local keeps pages of other origins from a server, and on an address that only
+// this machine reaches also names that are not its own.
+func Local(address string, h http.Handler) http.Handler {
+	return loopback.Guard(h, loopback.Is(address), func(w http.ResponseWriter, _ *http.Request, why string) {
 		http.Error(w, why, http.StatusForbidden)
 	})
 }

@@ -4,15 +4,17 @@
 //
 //	signal or failure ─▶ context ends ─▶ everything started with Go returns ─▶ closings, last first
 //
-// Servers started with Serve answer until the closings, so that a process that
-// drains can still be asked how it is. A second signal ends the process at once.
+// Servers started with Serve and parts started with Keep go on until the
+// closings, so that a process that drains can still be asked how it is. A second signal ends the process at once.
 package app
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -93,6 +95,24 @@ func (a *App) Go(name string, run func() error) {
 	})
 }
 
+// Keep starts a part that those started with Go rely on: it runs until the
+// closings come to it. Its context has the values of ctx and ends then.
+func (a *App) Keep(ctx context.Context, name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			a.stop(fmt.Errorf("%s: %w", name, err))
+		}
+	}()
+	a.OnClose(name, func() error {
+		cancel()
+		<-ended
+		return nil
+	})
+}
+
 // Close ends the context, waits for every part, and closes what was opened, the
 // last first. It returns the first failure of a part joined with the errors of
 // the closings. It is safe to call twice.
@@ -104,12 +124,13 @@ func (a *App) Close() error {
 	a.closings, a.failure = nil, nil
 	a.mu.Unlock()
 	errs := []error{failure}
-	for i := len(closings) - 1; i >= 0; i-- {
-		c := closings[i]
+	for _, c := range slices.Backward(closings) {
+		start := time.Now()
 		if err := c.close(); err != nil {
 			a.log.Error().Err(err).Str("part", c.name).Msg("closing failed")
 			errs = append(errs, fmt.Errorf("close %s: %w", c.name, err))
 		}
+		a.log.Debug().Str("part", c.name).Dur("took_ms", time.Since(start)).Msg("closed")
 	}
 	return errors.Join(errs...)
 }

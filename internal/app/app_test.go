@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -90,6 +89,38 @@ func TestRun_TheFirstToFailStopsTheRest(t *testing.T) {
 	})
 	if !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), "failing: ") || strings.Contains(err.Error(), "late") {
 		t.Errorf("got %v, want the first failure alone, under its name", err)
+	}
+}
+
+func TestApp_KeepOutlivesWhatReliesOnIt(t *testing.T) {
+	t.Parallel()
+	var order []string
+	ctx, cancel := context.WithCancel(t.Context())
+	err := Run(ctx, zerolog.Nop(), func(ctx context.Context, a *App) error {
+		recorder(&order)(a, "library", nil)
+		a.Keep(ctx, "replica", func(ctx context.Context) error {
+			<-ctx.Done()
+			order = append(order, "replica")
+			return ctx.Err()
+		})
+		a.Go("worker", func() error {
+			<-ctx.Done()
+			order = append(order, "worker")
+			return nil
+		})
+		cancel()
+		return nil
+	})
+	if want := []string{"worker", "replica", "library"}; err != nil || !slices.Equal(order, want) {
+		t.Errorf("got %v, %v; want %v", order, err, want)
+	}
+	broken := errors.New("index damaged")
+	err = Run(t.Context(), zerolog.Nop(), func(ctx context.Context, a *App) error {
+		a.Keep(ctx, "replica", func(context.Context) error { return broken })
+		return nil
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v, want what failed", err)
 	}
 }
 
@@ -230,7 +261,7 @@ func TestHealthcheck(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ok" {
 			w.WriteHeader(503)
-			fmt.Fprint(w, "redis is away")
+			_, _ = io.WriteString(w, "redis is away")
 		}
 	}))
 	defer s.Close()

@@ -95,24 +95,35 @@ type entry struct {
 	ended   chan tasks.Task
 }
 
-// Run runs the requests of in and writes their tasks to out. After each one it
-// calls progress, if there is any. The error tells why it stopped early;
-// failed tasks are none.
-func Run(ctx context.Context, cfg Config, c *client.Client, in io.Reader, out io.Writer, progress func(Summary)) (Summary, error) {
+// Streams are what a batch reads and writes.
+type Streams struct {
+	// In holds the requests, Out receives their tasks.
+	In  io.Reader
+	Out io.Writer
+	// Progress is called after each task; it may be nil.
+	Progress func(Summary)
+}
+
+// Run runs the requests of s.In and writes their tasks to s.Out. The error tells
+// why it stopped early; failed tasks are none.
+func Run(ctx context.Context, cfg Config, c *client.Client, s Streams) (Summary, error) {
 	if err := cfg.Validate(); err != nil {
 		return Summary{}, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	b := &run{client: c, stop: stop, clock: newClock(cfg.WaitTimeout, stop), accepted: make(chan *entry, cfg.Window), ordered: make(chan *entry, waitAhead)}
+	b := &run{
+		client: c, stop: stop, clock: newClock(cfg.WaitTimeout, stop), handing: make(chan struct{}, 1),
+		accepted: make(chan *entry, cfg.Window), ordered: make(chan *entry, waitAhead),
+	}
 	defer b.clock.close()
 	// Not waited for: it may sit in a Read of a terminal or pipe that only the
 	// process's end breaks off.
-	go b.handOver(ctx, in)
+	go b.handOver(ctx, s.In)
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
 	waiting.Go(func() { b.wait(ctx, &waiting) })
-	summary, err := b.write(out, progress)
+	summary, err := b.write(s)
 	switch cause := context.Cause(ctx); {
 	case err != nil:
 		stop(err)
@@ -126,9 +137,12 @@ func Run(ctx context.Context, cfg Config, c *client.Client, in io.Reader, out io
 }
 
 type run struct {
-	client   *client.Client
-	stop     context.CancelCauseFunc
-	clock    *clock
+	client *client.Client
+	stop   context.CancelCauseFunc
+	clock  *clock
+	// handing is held from the start of handing a chunk over until all of it is
+	// in accepted: whoever holds it knows that nothing more is on its way.
+	handing  chan struct{}
 	accepted chan *entry
 	ordered  chan *entry
 }
@@ -137,18 +151,8 @@ type run struct {
 // written next. When ctx ends it still passes on what was handed over.
 func (b *run) wait(ctx context.Context, waiting *sync.WaitGroup) {
 	defer close(b.ordered)
-	done := ctx.Done()
 	for {
-		var e *entry
-		var more bool
-		select {
-		case e, more = <-b.accepted:
-		case <-done:
-			select {
-			case e, more = <-b.accepted:
-			default:
-			}
-		}
+		e, more := b.next(ctx)
 		if !more {
 			return
 		}
@@ -158,6 +162,28 @@ func (b *run) wait(ctx context.Context, waiting *sync.WaitGroup) {
 			waiting.Go(func() { e.ended <- b.outcome(ctx, e.task) })
 		}
 		b.ordered <- e
+	}
+}
+
+// next returns the next entry. After the end of ctx there are only those whose
+// hand-over had begun.
+func (b *run) next(ctx context.Context) (e *entry, more bool) {
+	select {
+	case e, more = <-b.accepted:
+		return e, more
+	case <-ctx.Done():
+	}
+	select {
+	case e, more = <-b.accepted:
+		return e, more
+	case b.handing <- struct{}{}:
+	}
+	defer func() { <-b.handing }()
+	select {
+	case e, more = <-b.accepted:
+		return e, more
+	default:
+		return nil, false
 	}
 }
 
@@ -182,9 +208,9 @@ func (b *run) outcome(ctx context.Context, t tasks.Task) tasks.Task {
 	return t
 }
 
-func (b *run) write(out io.Writer, progress func(Summary)) (Summary, error) {
+func (b *run) write(to Streams) (Summary, error) {
 	var s Summary
-	enc := json.NewEncoder(out)
+	enc := json.NewEncoder(to.Out)
 	enc.SetEscapeHTML(false)
 	for e := range b.ordered {
 		t := <-e.ended
@@ -195,8 +221,8 @@ func (b *run) write(out io.Writer, progress func(Summary)) (Summary, error) {
 			return s, fmt.Errorf("write results: %w", err)
 		}
 		s.count(t)
-		if progress != nil {
-			progress(s)
+		if to.Progress != nil {
+			to.Progress(s)
 		}
 	}
 	return s, nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,7 +35,7 @@ func serve(t testing.TB, b *broker.Broker) {
 	})
 	cfg := worker.DefaultConfig()
 	cfg.Slots, cfg.DrainTimeout = map[string]int{"search": 4}, time.Second
-	w, err := worker.New(cfg, b, jobs, zerolog.Nop(), prometheus.NewRegistry())
+	w, err := worker.New(cfg, b, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +74,9 @@ func decodeAll(t testing.TB, out string) []tasks.Task {
 	}
 }
 
+// say writes a line; a reader that is gone shows elsewhere.
+func say(w io.Writer, line string) { _, _ = io.WriteString(w, line+"\n") }
+
 func query(i int) string { return fmt.Sprintf(`{"kind":"search","payload":{"query":"q%d"}}`, i) }
 
 func TestRun_AnswersInOrder(t *testing.T) {
@@ -90,7 +94,7 @@ func TestRun_AnswersInOrder(t *testing.T) {
 	cfg.Window = 50
 	var out bytes.Buffer
 	var last Summary
-	s, err := Run(t.Context(), cfg, c, strings.NewReader(in.String()), &out, func(s Summary) { last = s })
+	s, err := Run(t.Context(), cfg, c, Streams{strings.NewReader(in.String()), &out, func(s Summary) { last = s }})
 	if err != nil || s.Lines != n || s.Completed != n || s != last {
 		t.Fatalf("got %+v, %v; want %d completed", s, err, n)
 	}
@@ -122,7 +126,7 @@ func TestRun_EachLineHasItsAnswer(t *testing.T) {
 		`[]` + "\n" + `null` + "\n" + `"` + strings.Repeat("x", MaxLine) + `"` + "\n" +
 		query(1) // and no line end
 	var out bytes.Buffer
-	s, err := Run(t.Context(), DefaultConfig(), c, strings.NewReader(in), &out, nil)
+	s, err := Run(t.Context(), DefaultConfig(), c, Streams{strings.NewReader(in), &out, nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,45 +171,86 @@ func TestRun_EachLineHasItsAnswer(t *testing.T) {
 
 func TestRun_ReportsWhatStandsStill(t *testing.T) {
 	t.Parallel()
-	b := brokertest.Start(t) // and no worker
-	c := open(t, b, client.Config{QueueLimit: 10, BulkLimit: 3})
 	cfg := DefaultConfig()
-	cfg.WaitTimeout = 200 * time.Millisecond
-	for name, lines := range map[string]int{"it waits for results": 2, "it waits for room": 5} {
-		var out bytes.Buffer
-		in := strings.Repeat(query(1)+"\n", lines)
-		s, err := Run(t.Context(), cfg, c, strings.NewReader(in), &out, nil)
-		var still *StandstillError
-		if !errors.As(err, &still) || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s: got %v, want a standstill", name, err)
-		}
-		if name == "it waits for results" && (s.Unfinished != 2 || decodeAll(t, out.String())[1].ID == "") {
-			t.Errorf("%s: got %+v %s, want both tasks as last seen", name, s, &out)
-		}
+	cfg.WaitTimeout = time.Second
+	for _, test := range []struct {
+		name                    string
+		lines, unfinished, room int
+	}{
+		{"it waits for results", 2, 2, 3},
+		{"it waits for room", 5, 3, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := brokertest.Start(t) // and no worker
+			c := open(t, b, client.Config{QueueLimit: 10, BulkLimit: test.room})
+			var out bytes.Buffer
+			in := strings.Repeat(query(1)+"\n", test.lines)
+			s, err := Run(t.Context(), cfg, c, Streams{strings.NewReader(in), &out, nil})
+			var still *StandstillError
+			if !errors.As(err, &still) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want a standstill", err)
+			}
+			if s.Unfinished != test.unfinished {
+				t.Fatalf("got %+v, want %d tasks as last seen", s, test.unfinished)
+			}
+			for _, task := range decodeAll(t, out.String()) {
+				if task.ID == "" {
+					t.Errorf("got %+v, want an id", task)
+				}
+			}
+		})
 	}
 }
 
-func TestRun_WaitingForInputIsNoStandstill(t *testing.T) {
+func TestRun_AnswersWhileTheInputGoesOn(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)
 	serve(t, b)
 	c := open(t, b, client.DefaultConfig())
-	cfg := DefaultConfig()
-	cfg.WaitTimeout = 100 * time.Millisecond
 	in, feed := io.Pipe()
 	answered := make(chan struct{}, 2)
 	go func() {
-		fmt.Fprintln(feed, query(1))
-		<-answered // each line is answered although the input goes on
-		<-time.After(3 * cfg.WaitTimeout)
-		fmt.Fprintln(feed, query(2))
+		say(feed, query(1))
+		<-answered
+		say(feed, query(2))
 		<-answered
 		feed.Close()
 	}()
-	s, err := Run(t.Context(), cfg, c, in, io.Discard, func(Summary) { answered <- struct{}{} })
+	s, err := Run(t.Context(), DefaultConfig(), c, Streams{in, io.Discard, func(Summary) { answered <- struct{}{} }})
 	if err != nil || s.Completed != 2 {
 		t.Errorf("got %+v, %v", s, err)
 	}
+}
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancelCause(t.Context())
+		c := newClock(time.Minute, stop)
+		defer c.close()
+		wait := func(d time.Duration, stands bool, when string) {
+			t.Helper()
+			<-time.After(d) // of the bubble's clock
+			synctest.Wait()
+			if got := ctx.Err() != nil; got != stands {
+				t.Fatalf("%s: got stopped %v, want %v", when, got, stands)
+			}
+		}
+		wait(time.Hour, false, "waiting for input")
+		c.add(2)
+		wait(50*time.Second, false, "two tasks are pending")
+		c.done()
+		wait(50*time.Second, false, "one has ended")
+		c.pause()
+		wait(time.Hour, false, "our reader is slow")
+		c.resume()
+		wait(50*time.Second, false, "our reader goes on")
+		c.done()
+		wait(time.Hour, false, "nothing is pending")
+		c.add(1)
+		wait(61*time.Second, true, "nothing moves")
+	})
 }
 
 func TestRun_StopsWhenRedisGoes(t *testing.T) {
@@ -215,12 +260,12 @@ func TestRun_StopsWhenRedisGoes(t *testing.T) {
 	c := open(t, b, client.DefaultConfig())
 	in, feed := io.Pipe()
 	go func() {
-		fmt.Fprintln(feed, query(1))
+		say(feed, query(1))
 		server.Close()
-		fmt.Fprintln(feed, query(2))
+		say(feed, query(2))
 	}()
 	var away *client.UnavailableError
-	if _, err := Run(t.Context(), DefaultConfig(), c, in, io.Discard, nil); !errors.As(err, &away) {
+	if _, err := Run(t.Context(), DefaultConfig(), c, Streams{in, io.Discard, nil}); !errors.As(err, &away) {
 		t.Errorf("got %v, want an UnavailableError", err)
 	}
 }
@@ -232,7 +277,7 @@ func TestRun_StopsWhenItCannotWrite(t *testing.T) {
 	out, gone := io.Pipe()
 	out.CloseWithError(errors.New("disk full"))
 	in := strings.Repeat("{}\n", 100)
-	if _, err := Run(t.Context(), DefaultConfig(), c, strings.NewReader(in), gone, nil); err == nil || !strings.Contains(err.Error(), "disk full") {
+	if _, err := Run(t.Context(), DefaultConfig(), c, Streams{strings.NewReader(in), gone, nil}); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("got %v, want what the writer said", err)
 	}
 }
@@ -244,7 +289,7 @@ func TestRun_StopsWithItsContext(t *testing.T) {
 	in, _ := io.Pipe() // says nothing, like a terminal
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Run(ctx, DefaultConfig(), c, in, io.Discard, nil); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, DefaultConfig(), c, Streams{in, io.Discard, nil}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want Canceled", err)
 	}
 }
@@ -283,7 +328,7 @@ func FuzzLines(f *testing.F) {
 				t.Fatalf("got %d %q, %v; want %d %q", got.number, got.text, err, w.number, w.text)
 			}
 		}
-		if got, err := l.next(); err != io.EOF {
+		if got, err := l.next(); !errors.Is(err, io.EOF) {
 			t.Fatalf("got %d %q, %v; want the end", got.number, got.text, err)
 		}
 	})
@@ -307,7 +352,7 @@ func BenchmarkRun(b *testing.B) {
 	c := open(b, r, client.DefaultConfig())
 	in := strings.Repeat(query(1)+"\n", b.N)
 	b.ResetTimer()
-	if s, err := Run(b.Context(), DefaultConfig(), c, strings.NewReader(in), io.Discard, nil); err != nil || s.Completed != b.N {
+	if s, err := Run(b.Context(), DefaultConfig(), c, Streams{strings.NewReader(in), io.Discard, nil}); err != nil || s.Completed != b.N {
 		b.Fatal(s, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/jobyard/jobyard/client"
@@ -25,11 +26,7 @@ func (b *run) handOver(ctx context.Context, in io.Reader) {
 	lines := newLines(in, MaxLine)
 	for {
 		chunk, err := readChunk(lines)
-		if ctx.Err() != nil {
-			return
-		}
-		if handed := b.handOverChunk(ctx, chunk); handed != nil {
-			b.stop(handed)
+		if !b.handOverChunk(ctx, chunk) {
 			return
 		}
 		switch {
@@ -113,8 +110,13 @@ func (i *item) refuse(err error) bool {
 }
 
 // handOverChunk hands the chunk over, waiting while queues are full, and passes
-// it on in order.
-func (b *run) handOverChunk(ctx context.Context, chunk []*item) error {
+// it on in order. It reports whether there may be more.
+func (b *run) handOverChunk(ctx context.Context, chunk []*item) bool {
+	b.handing <- struct{}{}
+	defer func() { <-b.handing }()
+	if ctx.Err() != nil {
+		return false
+	}
 	todo := make([]*item, 0, len(chunk))
 	for _, i := range chunk {
 		if !i.refused {
@@ -122,42 +124,50 @@ func (b *run) handOverChunk(ctx context.Context, chunk []*item) error {
 		}
 	}
 	b.clock.add(len(todo))
-	for pause := fullPauseMin; len(todo) > 0; pause = min(2*pause, fullPauseMax) {
-		left, err := b.try(ctx, todo)
-		if err != nil {
-			return err
+	left, err := b.push(ctx, todo)
+	if err != nil {
+		b.stop(err)
+	}
+	for _, i := range chunk {
+		if slices.Contains(left, i) {
+			continue
+		}
+		b.accepted <- &entry{task: i.task, refused: i.refused, ended: make(chan tasks.Task, 1)}
+	}
+	return err == nil
+}
+
+// push hands over until all are taken. On an error it returns those that are
+// not, or may not be.
+func (b *run) push(ctx context.Context, todo []*item) (left []*item, err error) {
+	for pause := fullPauseMin; ; pause = min(2*pause, fullPauseMax) {
+		left, err = b.try(ctx, todo)
+		if err != nil || len(left) == 0 {
+			return left, err
 		}
 		if len(left) < len(todo) {
 			pause = fullPauseMin
 		}
-		if todo = left; len(todo) == 0 {
-			break
-		}
+		todo = left
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return todo, context.Cause(ctx)
 		}
 	}
-	for _, i := range chunk {
-		select {
-		case b.accepted <- &entry{task: i.task, refused: i.refused, ended: make(chan tasks.Task, 1)}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
 }
 
-// try hands over what it can and returns what must wait for room.
+// try hands over what it can and returns what must wait for room. Once begun it
+// is not broken off by ctx, or nobody would know which tasks there are; the
+// client has its own deadline.
 func (b *run) try(ctx context.Context, todo []*item) (left []*item, err error) {
 	requests := make([]tasks.Request, len(todo))
 	for n, i := range todo {
 		requests[n] = i.request
 	}
-	answers, err := b.client.EnqueueAll(ctx, requests)
+	answers, err := b.client.EnqueueAll(context.WithoutCancel(ctx), requests)
 	if err != nil {
-		return nil, err
+		return todo, err
 	}
 	for n, i := range todo {
 		var full *client.FullError
@@ -171,7 +181,7 @@ func (b *run) try(ctx context.Context, todo []*item) (left []*item, err error) {
 		case i.refuse(err):
 			b.clock.done()
 		default:
-			return nil, err
+			return append(left, todo[n:]...), err
 		}
 	}
 	return left, nil

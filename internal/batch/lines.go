@@ -59,7 +59,7 @@ func (l *lines) read() ([]byte, error) {
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case err == io.EOF && (len(text) > 0 || tooLong): //nolint:errorlint // bufio returns it bare
+		case err == io.EOF && (len(text) > 0 || tooLong):
 		case err != nil:
 			return nil, err
 		}

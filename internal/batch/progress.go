@@ -53,7 +53,7 @@ func (p *Progress) Show(s Summary) {
 		if p.total > 0 {
 			of = fmt.Sprintf(" of %d", p.total)
 		}
-		fmt.Fprintf(p.w, "batch: %d%s lines, %d failed\n", s.Lines, of, s.Failed)
+		p.say(fmt.Sprintf("batch: %d%s lines, %d failed", s.Lines, of, s.Failed))
 	}
 }
 
@@ -63,15 +63,21 @@ func (p *Progress) Close(s Summary) {
 		_ = p.bar.Clear()
 	}
 	took := p.now().Sub(p.start)
-	text := fmt.Sprintf("batch: %d lines, %d completed, %d failed", s.Lines, s.Completed, s.Failed)
+	lines := "lines"
+	if s.Lines == 1 {
+		lines = "line"
+	}
+	text := fmt.Sprintf("batch: %d %s, %d completed, %d failed", s.Lines, lines, s.Completed, s.Failed)
 	if s.Invalid > 0 {
 		text += fmt.Sprintf(" (%d not valid)", s.Invalid)
 	}
 	if s.Unfinished > 0 {
 		text += fmt.Sprintf(", %d not done", s.Unfinished)
 	}
-	fmt.Fprintf(p.w, "%s in %s\n", text, took.Round(10*time.Millisecond))
+	p.say(fmt.Sprintf("%s in %s", text, took.Round(10*time.Millisecond)))
 }
+
+func (p *Progress) say(line string) { _, _ = io.WriteString(p.w, line+"\n") }
 
 // Count counts the lines of a file that are not blank.
 func Count(r io.Reader) (int, error) {
@@ -86,7 +92,7 @@ func Count(r io.Reader) (int, error) {
 			}
 			blank = blank || part[len(part)-1] == '\n'
 		}
-		if err == io.EOF { //nolint:errorlint // a Reader returns it bare
+		if err == io.EOF {
 			return n, nil
 		}
 		if err != nil {

@@ -105,7 +105,9 @@ func Open(ctx context.Context, cfg Config, log zerolog.Logger) (*Broker, error) 
 		return nil, err
 	}
 	o.ClientName = cfg.Name
-	o.PoolSize, o.MaxActiveConns, o.MinIdleConns = cfg.MaxOpen, cfg.MaxOpen, cfg.MinIdle
+	// PoolSize alone bounds the pool and lets callers wait; with MaxActiveConns
+	// beside it go-redis refuses them at once instead.
+	o.PoolSize, o.MinIdleConns = cfg.MaxOpen, cfg.MinIdle
 	o.PoolTimeout, o.ConnMaxIdleTime = cfg.AcquireTimeout, cfg.IdleTimeout
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
 	o.MaxRetries, o.DialerRetries = 2, 2
@@ -124,7 +126,7 @@ func (b *Broker) Client() redis.UniversalClient { return b.client }
 // block. The caller closes it.
 func (b *Broker) Dedicated(n int) redis.UniversalClient {
 	o := b.options
-	o.PoolSize, o.MaxActiveConns, o.MinIdleConns = n, n, 0
+	o.PoolSize, o.MinIdleConns = n, 0
 	return redis.NewUniversalClient(&o)
 }
 

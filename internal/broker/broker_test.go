@@ -208,6 +208,12 @@ func TestEmbedded_WithoutRedisServer(t *testing.T) {
 		t.Fatalf("got %s", e.Engine)
 	}
 	b := brokertest.Open(t, e.URL)
+	if got, err := b.Client().Info(t.Context(), "memory").Result(); err != nil || got != "" {
+		t.Errorf("got %q, %v, want an empty section, as Redis answers what it does not know", got, err)
+	}
+	if got, err := b.Client().Info(t.Context(), "stats").Result(); err != nil || got == "" {
+		t.Errorf("got %q, %v, want the section that it has", got, err)
+	}
 	if err := b.Client().Set(t.Context(), "k", "1", 150*time.Millisecond).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 )
 
 // EmbeddedConfig says how a private Redis is started.
@@ -149,6 +151,7 @@ func startMini() (*Embedded, error) {
 	if err := m.Start(); err != nil {
 		return nil, fmt.Errorf("start miniredis: %w", err)
 	}
+	m.Server().SetPreHook(emptySections)
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -172,6 +175,20 @@ func startMini() (*Embedded, error) {
 		m.Close()
 		return nil
 	}}, nil
+}
+
+// emptySections answers INFO about a section that miniredis does not have with
+// nothing, as Redis does: it has no limit of memory to tell, and that is no error.
+func emptySections(c *server.Peer, cmd string, args ...string) bool {
+	if !strings.EqualFold(cmd, "INFO") || len(args) != 1 {
+		return false
+	}
+	switch strings.ToLower(args[0]) {
+	case "clients", "stats":
+		return false
+	}
+	c.WriteBulk("")
+	return true
 }
 
 // tail keeps the beginning of what a child says: the reason of a failed start

@@ -41,6 +41,18 @@ type Node struct {
 	OpenFiles   int                 `json:"open_files"`
 	Isolation   string              `json:"isolation"` // full, partial, none
 	Kinds       map[string]NodeKind `json:"kinds"`
+	Runners     []NodeRunner        `json:"runners,omitempty"`
+}
+
+// NodeRunner is one of a node's child processes.
+type NodeRunner struct {
+	PID        int    `json:"pid"`
+	Kind       string `json:"kind"`
+	State      string `json:"state"`
+	Task       string `json:"task,omitempty"`
+	RSS        int64  `json:"rss_bytes"`
+	AgeSeconds int64  `json:"age_seconds"`
+	Done       int    `json:"tasks_done"`
 }
 
 // NodeKind is what a node does of one kind.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -44,8 +45,7 @@ func OpenBatch(c *cli.Context) (io.ReadCloser, *batch.Progress, error) {
 				_, err = f.Seek(0, io.SeekStart)
 			}
 			if err != nil {
-				f.Close()
-				return nil, nil, Usage("cannot read %s: %w", c.Args().First(), err)
+				return nil, nil, errors.Join(Usage("cannot read %s: %w", c.Args().First(), err), f.Close())
 			}
 		}
 	}

@@ -120,6 +120,24 @@ func TestRun_TheEnvironmentCounts(t *testing.T) {
 	}
 }
 
+func TestRun_Version(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--version", "-v"} {
+		p := program(new(string))
+		p.Version = "v1.2.3"
+		var out bytes.Buffer
+		if code := Run(t.Context(), p, []string{flag}, Streams{Out: &out, Err: &out}); code != 0 || out.String() != "prog v1.2.3\n" {
+			t.Errorf("%s: got code %d, %q", flag, code, &out)
+		}
+	}
+	for _, flag := range []string{"--help", "-h"} {
+		var out bytes.Buffer
+		if code := Run(t.Context(), program(new(string)), []string{flag}, Streams{Out: &out, Err: &out}); code != 0 || !strings.Contains(out.String(), "status") || strings.Contains(out.String(), "secret") {
+			t.Errorf("%s: got code %d, %q", flag, code, &out)
+		}
+	}
+}
+
 func TestBytes(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{
@@ -152,7 +170,7 @@ func TestSlots(t *testing.T) {
 	if got := s.String(); got != "search=4,document_parse=2" {
 		t.Errorf("got %s", got)
 	}
-	for _, text := range []string{"", "search", "search=-1", "search=x", "nope=1", "search=1,search=2", "search=9999", "search=1,"} {
+	for _, text := range []string{"", "search", "search=-1", "search=x", "nope=1", "search=1,search=2", "search=99999999999999999999", "search=1,"} {
 		if err := s.Set(text); err == nil {
 			t.Errorf("%q: got %v, want an error", text, s)
 		}

@@ -85,8 +85,7 @@ func ExitCode(err error) int {
 // Explain writes an error for people: a sentence, and a line for each field at
 // fault. A FailedError has nothing to add.
 func Explain(program string, err error) string {
-	var failed *FailedError
-	if errors.As(err, &failed) {
+	if _, ok := errors.AsType[*FailedError](err); ok {
 		return ""
 	}
 	var invalid *tasks.InvalidError

@@ -37,6 +37,8 @@ func withVariables(flags []cli.Flag) {
 			f.EnvVars = setting(f.Category, variables)
 		case *cli.IntFlag:
 			f.EnvVars = setting(f.Category, variables)
+		case *cli.Float64Flag:
+			f.EnvVars = setting(f.Category, variables)
 		case *cli.DurationFlag:
 			f.EnvVars = setting(f.Category, variables)
 		case *cli.GenericFlag:

@@ -35,8 +35,7 @@ func OpenInput(name string, in io.Reader) (io.ReadCloser, error) {
 		return nil, Usage("cannot read %s: %w", inputName(name), reason(err))
 	}
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		f.Close()
-		return nil, Usage("cannot read %s: it is a directory", name)
+		return nil, errors.Join(Usage("cannot read %s: it is a directory", name), f.Close())
 	}
 	return f, nil
 }
@@ -50,8 +49,7 @@ func inputName(name string) string {
 
 // reason leaves out the operation and path, which the sentence has already.
 func reason(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
 	return err

@@ -15,13 +15,13 @@ import (
 func OutputFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.BoolFlag{Name: "json", Category: outputCategory, Usage: "write JSON for programs instead of text for people"},
-	}, LogFlags()...)
+	}, LogFlags("info")...)
 }
 
-// LogFlags say what is logged, and how.
-func LogFlags() []cli.Flag {
+// LogFlags say what is logged, and how; level is the default.
+func LogFlags(level string) []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "log-level", Category: outputCategory, Value: "info", Usage: "debug, info, warn or error"},
+		&cli.StringFlag{Name: "log-level", Category: outputCategory, Value: level, Usage: "debug, info, warn or error"},
 		&cli.StringFlag{Name: "log-format", Category: outputCategory, Value: "auto", Usage: "auto (text on a terminal, else JSON), text or json"},
 	}
 }

@@ -2,8 +2,8 @@ package config
 
 import (
 	"context"
+	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -15,27 +15,14 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// Version is the program's version: its tag, or the commit it was built from.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return "devel-" + s.Value[:12]
-		}
-	}
-	return "devel"
-}
-
 // Run runs a command line and returns the program's exit code. Args is without
 // the program's name. Flags may stand before and behind the arguments.
 func Run(ctx context.Context, program *cli.App, args []string, s Streams) int {
 	prepare(program, s)
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
+		args = nil
+		program.Action, program.Commands = showVersion, nil
+	}
 	err := program.RunContext(ctx, append([]string{program.Name}, arrange(program, args)...))
 	if err != nil {
 		// Nowhere is left to report that stderr is gone.
@@ -48,21 +35,33 @@ func Run(ctx context.Context, program *cli.App, args []string, s Streams) int {
 // stdout, errors returned rather than printed, and no word of an argument taken
 // for a flag's list or a help command.
 func prepare(program *cli.App, s Streams) {
-	program.Version = Version()
 	program.Reader, program.Writer, program.ErrWriter = s.In, s.Out, s.Err
-	program.HideHelpCommand = true
+	program.HideHelpCommand, program.HideHelp, program.HideVersion = true, true, true
 	program.DisableSliceFlagSeparator = true
 	program.ExitErrHandler = func(*cli.Context, error) {}
 	program.OnUsageError = usageError
 	withVariables(program.Flags)
+	program.Flags = append(program.Flags, helpFlag(), &cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version", DisableDefaultText: true})
 	if program.Action == nil {
 		program.Action = unknownCommand
 	}
 	for _, c := range program.Commands {
-		c.HideHelpCommand = true
+		c.HideHelpCommand, c.HideHelp = true, true
 		c.OnUsageError = usageError
 		withVariables(c.Flags)
+		c.Flags = append(c.Flags, helpFlag())
 	}
+}
+
+// helpFlag is a flag of our own, because the library's is one variable that
+// every parse writes to.
+func helpFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show this help", DisableDefaultText: true}
+}
+
+func showVersion(c *cli.Context) error {
+	_, err := fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, c.App.Version)
+	return err
 }
 
 func usageError(_ *cli.Context, err error, _ bool) error { return wrong(err) }

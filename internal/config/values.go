@@ -50,9 +50,6 @@ func (b *Bytes) String() string {
 	return strconv.FormatInt(int64(*b), 10)
 }
 
-// maxSlots bounds the slots of one kind on one node.
-const maxSlots = 1024
-
 // Slots is a flag's value as "search=4,document_parse=2": kinds that are not
 // named get none.
 type Slots map[string]int
@@ -66,8 +63,8 @@ func (s *Slots) Set(text string) error {
 		switch {
 		case !slices.Contains(tasks.KindNames(), kind):
 			return fmt.Errorf("must name kinds (%s) as search=4,document_parse=2, got %q", strings.Join(tasks.KindNames(), ", "), clip(part, 40))
-		case err != nil || n < 0 || n > maxSlots:
-			return fmt.Errorf("must give %s a number of slots from 0 to %d, got %q", kind, maxSlots, clip(number, 40))
+		case err != nil || n < 0:
+			return fmt.Errorf("must give %s a number of slots, as %s=4, got %q", kind, kind, clip(number, 40))
 		}
 		if _, twice := slots[kind]; twice {
 			return fmt.Errorf("names %s twice", kind)

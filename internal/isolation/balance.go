@@ -33,7 +33,7 @@ func (p *Pool) balance() {
 			return // tend or the timer of the last failure calls again
 		}
 		p.starting++
-		go p.start()
+		go p.start() //nolint:errcheck // it logs its failure
 	}
 }
 

@@ -101,7 +101,9 @@ func BenchmarkPool_kill(b *testing.B) {
 		pid := atWork(b, p)
 		at := time.Now()
 		syscall.Kill(pid, syscall.SIGKILL)
-		<-ended
+		if err := <-ended; err == nil {
+			b.Fatal("a killed call returned a result")
+		}
 		dead = append(dead, time.Since(at))
 		if _, err := p.Do(b.Context(), Call{Func: "raw"}); err != nil {
 			b.Fatal(err)

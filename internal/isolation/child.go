@@ -83,7 +83,7 @@ func startChild(cfg Config, sp *spawner) (*child, error) {
 	c.stderr.reset()
 	c.cmd = command(cfg, theirs, c.stderr)
 	err = sp.start(c.cmd)
-	theirs.Close()
+	_ = theirs.Close()
 	if err != nil {
 		mine.Close()
 		return nil, fmt.Errorf("start a runner: %w", err)
@@ -115,10 +115,10 @@ func channelPair() (net.Conn, *os.File, error) {
 		return nil, nil, fmt.Errorf("make a channel: %w", err)
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "channel"), os.NewFile(uintptr(fds[1]), "channel")
-	defer ours.Close() // FileConn takes a copy
+	defer ours.Close() //nolint:errcheck // FileConn takes a copy
 	conn, err := net.FileConn(ours)
 	if err != nil {
-		theirs.Close()
+		_ = theirs.Close()
 		return nil, nil, fmt.Errorf("open the channel: %w", err)
 	}
 	return conn, theirs, nil
@@ -143,7 +143,7 @@ func (c *child) greet(cfg Config) error {
 		return fmt.Errorf("%w: type %d before it is ready", errCorrupt, f.kind)
 	}
 	if err := json.Unmarshal(f.body, &c.report); err != nil {
-		return fmt.Errorf("%w: its report: %v", errCorrupt, err)
+		return fmt.Errorf("%w: its report: %w", errCorrupt, err)
 	}
 	c.files, c.born = c.meter.open(), time.Now()
 	return nil
@@ -177,7 +177,7 @@ func (c *child) reap() {
 	syscall.Kill(-c.pid(), syscall.SIGKILL)
 	c.reaped = true
 	c.mu.Unlock()
-	c.cmd.Wait() // its error is in ProcessState, or is about a held stderr
+	_ = c.cmd.Wait() // its error is in ProcessState, or is about a held stderr
 	c.conn.Close()
 	if c.meter != nil {
 		c.meter.close()
@@ -251,7 +251,8 @@ func (c *child) collect() (collected, error) {
 		if !ok || f.kind != frameCollected {
 			return got, fmt.Errorf("%w: no answer to a collection", errCorrupt)
 		}
-		return got, json.Unmarshal(f.body, &got)
+		err := json.Unmarshal(f.body, &got)
+		return got, err
 	case <-timer.C:
 		return got, errSilent
 	}

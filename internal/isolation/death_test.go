@@ -87,7 +87,7 @@ func checkDeath(t *testing.T, err error, says, stderr string) {
 	if len(err.Error()) > 10_000 {
 		t.Errorf("got %d bytes of error, want them bounded", len(err.Error()))
 	}
-	var death *Death
+	var death *DeathError
 	if stderr == "" {
 		return
 	}

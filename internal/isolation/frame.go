@@ -74,7 +74,7 @@ func readFrame(r io.Reader, limit int) (frame, error) {
 	}
 	body, err := readBody(r, int(n))
 	if err != nil {
-		return frame{}, fmt.Errorf("%w: the body of %d bytes is cut short: %v", errCorrupt, n, err)
+		return frame{}, fmt.Errorf("%w: the body of %d bytes is cut short: %v", errCorrupt, n, err) //nolint:errorlint // an io.EOF inside would pass for an orderly end
 	}
 	return frame{kind: kind, body: body}, nil
 }

@@ -21,7 +21,7 @@ func TestFrame_roundTrip(t *testing.T) {
 		if err != nil || f.kind != frameReply || !bytes.Equal(f.body, body) {
 			t.Errorf("%d bytes: got type %d, %d bytes, %v", n, f.kind, len(f.body), err)
 		}
-		if _, err := readFrame(&b, n); err != io.EOF {
+		if _, err := readFrame(&b, n); !errors.Is(err, io.EOF) {
 			t.Errorf("got %v behind the last frame, want %v", err, io.EOF)
 		}
 	}
@@ -54,7 +54,7 @@ func TestReadFrame_trustsNoLength(t *testing.T) {
 	allocated := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			readFrame(bytes.NewReader(head), 1<<30)
+			_, _ = readFrame(bytes.NewReader(head), 1<<30)
 		}
 	}).AllocedBytesPerOp()
 	if allocated > 2<<20 {
@@ -101,8 +101,8 @@ func FuzzReadFrame(f *testing.F) {
 			if c, err := parseCall(fr.body); err == nil && !bytes.Equal(append(c.head(), c.payload...), fr.body) {
 				t.Fatalf("call %+v is not what was read", c)
 			}
-			seqOf(fr.body)
-			decodeFault(fr.body)
+			_, _, _ = seqOf(fr.body)
+			_, _ = decodeFault(fr.body)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,12 +28,12 @@ func TestMain(m *testing.M) {
 	case "runner":
 		os.Exit(Serve(testTable()))
 	case "hang":
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) //nolint:forbidigo // that is what it does
 	case "unlocked": // reports what a kernel without locks would
 		os.Exit(unlocked())
 	case "moody": // hangs at its start while there is a file
 		if _, err := os.Stat(filepath.Join(args[1], "hang")); err == nil {
-			time.Sleep(time.Hour)
+			time.Sleep(time.Hour) //nolint:forbidigo // that is what it does
 		}
 		os.Exit(Serve(testTable()))
 	case "parent": // has children, says so, and waits to be killed
@@ -58,9 +59,7 @@ func testTable() Table {
 	for name, job := range offenders() {
 		t[name] = Handle(job)
 	}
-	for name, job := range platformJobs() {
-		t[name] = job
-	}
+	maps.Copy(t, platformJobs())
 	return t
 }
 
@@ -126,8 +125,10 @@ func unlocked() int {
 	if _, err := readFrame(conn, maxFault); err != nil {
 		return 1
 	}
-	writeFrame(conn, frameReady, []byte(`{"level":"partial","open":["connect"]}`))
-	readFrame(conn, maxFault)
+	if writeFrame(conn, frameReady, []byte(`{"level":"partial","open":["connect"]}`)) != nil {
+		return 1
+	}
+	_, _ = readFrame(conn, maxFault) // until the parent ends it
 	return 0
 }
 
@@ -160,7 +161,7 @@ func closePool(tb testing.TB, p *Pool) {
 // eventually waits until the condition holds.
 func eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // polls with a deadline
 		if time.Now().After(end) {
 			tb.Fatalf("never %s", what)
 		}

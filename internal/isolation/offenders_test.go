@@ -18,7 +18,7 @@ func offenders() map[string]Func[echo, echo] {
 			}
 		},
 		"ignore": func(context.Context, echo) (echo, error) {
-			time.Sleep(time.Hour)
+			time.Sleep(time.Hour) //nolint:forbidigo // that is the offense
 			return echo{}, nil
 		},
 		"syscall": func(context.Context, echo) (echo, error) {
@@ -35,8 +35,8 @@ func offenders() map[string]Func[echo, echo] {
 		},
 		"balloon": func(ctx context.Context, _ echo) (echo, error) { // 100 MB/s
 			for {
-				keep(ctx, 1<<20)
-				time.Sleep(10 * time.Millisecond)
+				_, _ = keep(ctx, 1<<20)
+				time.Sleep(10 * time.Millisecond) //nolint:forbidigo // sets the rate
 			}
 		},
 		"stack": func(context.Context, echo) (echo, error) { return echo{fmt.Sprint(recurse(1))}, nil },
@@ -56,7 +56,7 @@ func offenders() map[string]Func[echo, echo] {
 		"flood": func(_ context.Context, in echo) (echo, error) { // 11 MB of stderr
 			line := strings.Repeat("chatter ", 128) + "\n"
 			for written := 0; written < 11_000_000; written += len(line) {
-				os.Stderr.WriteString(line)
+				_, _ = os.Stderr.WriteString(line)
 			}
 			if in.Text == "panic" {
 				go func() { panic("after the flood") }()
@@ -83,13 +83,13 @@ func offenders() map[string]Func[echo, echo] {
 func recurse(n int) int {
 	var pad [256]byte
 	pad[n%256] = byte(n)
-	return recurse(n+1) + int(pad[(n+1)%256])
+	return recurse(n+1) + int(pad[(n+1)%256]) //nolint:staticcheck // without end
 }
 
 // toChannel writes to whatever descriptor may be the runner's channel.
 func toChannel(b []byte) (echo, error) {
 	for fd := 3; fd < 16; fd++ {
-		syscall.Write(fd, b)
+		_, _ = syscall.Write(fd, b)
 	}
 	select {}
 }

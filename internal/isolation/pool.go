@@ -100,7 +100,7 @@ func New(cfg Config, log zerolog.Logger, metrics *Metrics, leaks func(Sample) bo
 	p.kills.Store(kernelKills())
 	p.starting = 1
 	if err := p.start(); err != nil {
-		p.Close(context.Background()) // nothing is left to wait for
+		_ = p.Close(context.Background()) // nothing is left to wait for
 		return nil, fmt.Errorf("runners of %s: %w", cfg.Kind, err)
 	}
 	p.log.Info().Str("sandbox", p.Report().String()).Msg("runners ready")
@@ -110,7 +110,7 @@ func New(cfg Config, log zerolog.Logger, metrics *Metrics, leaks func(Sample) bo
 
 // Do runs a task in a runner and waits for its end. Its errors are faults and
 // tasks.InvalidErrors: those of the function, and timeout, cpu, oom, crash,
-// panic and too_large with a Death as the cause. When ctx ends, its cause is
+// panic and too_large with a DeathError as the cause. When ctx ends, its cause is
 // the verdict if it is a fault; else a deadline is a timeout, and all else an
 // interruption.
 func (p *Pool) Do(ctx context.Context, call Call) (Reply, error) {

@@ -35,13 +35,21 @@ func TestPool_growsAndShrinks(t *testing.T) {
 		if n, working := len(p.Runners()), busyOf(p); n > 4 || working > 3 {
 			t.Errorf("got %d at work of %d runners, want at most 3 of 4", working, n)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) //nolint:forbidigo // watches for what must not happen
 	}
 	cancel()
 	for _, ended := range all {
-		<-ended
+		wantInterrupted(t, <-ended)
 	}
 	eventually(t, "shrunk", func() bool { return len(p.Runners()) == 1 })
+}
+
+// wantInterrupted fails the test unless a call was ended by its caller.
+func wantInterrupted(tb testing.TB, err error) {
+	tb.Helper()
+	if got := reasonOf(tb, err); got != tasks.ReasonInterrupted {
+		tb.Errorf("got %s, want %s", got, tasks.ReasonInterrupted)
+	}
 }
 
 func busyOf(p *Pool) (n int) {
@@ -72,8 +80,8 @@ func TestPool_allDue(t *testing.T) {
 	}
 	p.mu.Unlock()
 	cancel()
-	<-first
-	<-other
+	wantInterrupted(t, <-first)
+	wantInterrupted(t, <-other)
 	eventually(t, "renewed", func() bool {
 		if _, err := Remote[echo, int](p, "pid", nil)(t.Context(), echo{}); err != nil {
 			t.Fatal(err)
@@ -257,11 +265,9 @@ func TestPool_withdrawnCall(t *testing.T) {
 	waiting, withdraw := context.WithCancelCause(t.Context())
 	ended := start(waiting, p, Call{Func: "echo", Payload: []byte("{}")})
 	withdraw(errors.New("no longer wanted"))
-	if got := reasonOf(t, <-ended); got != tasks.ReasonInterrupted {
-		t.Errorf("got %s, want %s", got, tasks.ReasonInterrupted)
-	}
+	wantInterrupted(t, <-ended)
 	cancel()
-	<-first
+	wantInterrupted(t, <-first)
 	if _, err := Remote[echo, int](p, "pid", nil)(t.Context(), echo{}); err != nil {
 		t.Error(err)
 	}
@@ -276,8 +282,8 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closePool(t, p) })
-	p.Do(t.Context(), Call{Func: "exit", Payload: []byte("{}")})
-	p.Do(t.Context(), Call{Func: "ignore", Payload: []byte("{}"), Limits: Limits{Wall: 20 * time.Millisecond}})
+	_, _ = p.Do(t.Context(), Call{Func: "exit", Payload: []byte("{}")})
+	_, _ = p.Do(t.Context(), Call{Func: "ignore", Payload: []byte("{}"), Limits: Limits{Wall: 20 * time.Millisecond}})
 	for _, reason := range []string{"crash", "timeout"} {
 		if n := value(t, reg, "jobyard_runner_kills_total", "test", reason); n != 1 {
 			t.Errorf("got %v kills for %s, want 1", n, reason)

@@ -21,7 +21,7 @@ func attributes() *syscall.SysProcAttr {
 // closeInherited marks all that this process was started with, and does not
 // know of, to stay out of its children. Go's own descriptors are marked already.
 func closeInherited() {
-	unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC) // since Linux 5.11; without it nothing is lost but this
+	_ = unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC) // since Linux 5.11; without it nothing is lost but this
 }
 
 // awaitExit returns when the process has ended and can still be killed safely:
@@ -63,7 +63,7 @@ func newMeter(pid int, c Config) (*meter, error) {
 		os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte("1000"), 0),
 	)
 	if err != nil {
-		statm.Close()
+		_ = statm.Close()
 		return nil, fmt.Errorf("bound the child: %w", err)
 	}
 	return m, nil
@@ -134,7 +134,7 @@ func (m *meter) open() int {
 	return len(names)
 }
 
-func (m *meter) close() { m.statm.Close() }
+func (m *meter) close() { _ = m.statm.Close() }
 
 // peakOf is the highest resident memory of an ended process.
 func peakOf(u *syscall.Rusage) int64 { return u.Maxrss << 10 }

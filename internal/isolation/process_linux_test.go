@@ -19,7 +19,7 @@ import (
 )
 
 // sleepInKernel blocks its thread in a system call, where no goroutine is woken.
-func sleepInKernel() { syscall.Nanosleep(&syscall.Timespec{Sec: 3600}, nil) }
+func sleepInKernel() { _ = syscall.Nanosleep(&syscall.Timespec{Sec: 3600}, nil) }
 
 // alive reports whether there is such a process, other than a zombie.
 func alive(pid int) bool {
@@ -232,14 +232,14 @@ func orphanage() int {
 		return 1
 	}
 	for len(p.Runners()) < 2 {
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // the test that started this process has a deadline
 	}
-	go p.Do(context.Background(), Call{Func: "loop", Payload: []byte("{}")})
+	go p.Do(context.Background(), Call{Func: "loop", Payload: []byte("{}")}) //nolint:errcheck // ends with the process
 	for _, r := range p.Runners() {
 		fmt.Println(r.PID)
 	}
 	fmt.Println("end")
-	time.Sleep(time.Hour)
+	time.Sleep(time.Hour) //nolint:forbidigo // waits to be killed
 	return 0
 }
 
@@ -263,7 +263,7 @@ func TestPool_diesWithParent(t *testing.T) {
 		pids = append(pids, pid)
 	}
 	cmd.Process.Kill()
-	cmd.Wait()
+	_ = cmd.Wait() // killed
 	if len(pids) < 2 {
 		t.Fatalf("got runners %v, want two", pids)
 	}

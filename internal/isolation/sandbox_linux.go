@@ -1,6 +1,7 @@
 package isolation
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -94,9 +95,10 @@ func filterCalls() error {
 // can tells a refusal from every other answer of the kernel: whatever it looked
 // at was within reach.
 func can(err error) bool {
-	switch err {
-	case unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EAFNOSUPPORT:
-		return false
+	for _, refusal := range []error{unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EAFNOSUPPORT} {
+		if errors.Is(err, refusal) {
+			return false
+		}
 	}
 	return true
 }

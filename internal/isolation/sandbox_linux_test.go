@@ -40,7 +40,7 @@ type errand struct {
 // probe does it and answers what came of it: "" is success.
 func probe(_ context.Context, e errand) (string, error) {
 	if err := e.run(); err != nil {
-		return err.Error(), nil
+		return err.Error(), nil //nolint:nilerr // the error is the answer
 	}
 	return "", nil
 }
@@ -98,7 +98,7 @@ func fork() error {
 		return errno
 	}
 	if pid == 0 {
-		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 	}
 	return second(syscall.Wait4(int(pid), nil, 0, nil))
 }
@@ -109,7 +109,7 @@ func trace(pid int) error {
 	if err := syscall.PtraceAttach(pid); err != nil {
 		return err
 	}
-	syscall.Wait4(pid, nil, 0, nil)
+	_, _ = syscall.Wait4(pid, nil, 0, nil)
 	return syscall.PtraceDetach(pid)
 }
 
@@ -130,7 +130,7 @@ func TestSandbox_denies(t *testing.T) {
 	if err := victim.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { victim.Process.Kill(); victim.Wait() })
+	t.Cleanup(func() { victim.Process.Kill(); _ = victim.Wait() })
 	tcp, udp, path := listeners(t)
 
 	for _, e := range []errand{
@@ -173,7 +173,7 @@ func listeners(t *testing.T) (tcp, udp, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "s") // short: the path of a socket is bounded
+	dir, err := os.MkdirTemp("", "s") //nolint:usetesting // short: the path of a socket is bounded
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestUnprivileged(t *testing.T) {
 		t.Skip("repeats other tests")
 	}
 	const nobody = 65532
-	dir, err := os.MkdirTemp("", "unprivileged")
+	dir, err := os.MkdirTemp("", "unprivileged") //nolint:usetesting // another user must get in
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,7 +115,7 @@ func encodeFault(err error) []byte {
 func decodeFault(b []byte) (error, error) {
 	var r remoteFault
 	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("%w: a fault: %v", errCorrupt, err)
+		return nil, fmt.Errorf("%w: a fault: %w", errCorrupt, err)
 	}
 	r.Fields = r.Fields[:min(len(r.Fields), maxFields)]
 	if r.Invalid && len(r.Fields) > 0 {

@@ -41,7 +41,7 @@ func Serve(table Table) int {
 		fmt.Fprintln(os.Stderr, "runner:", err)
 		return 2
 	}
-	if err := r.serve(); err != nil && !errors.Is(err, io.EOF) {
+	if err := r.serve(); !errors.Is(err, io.EOF) {
 		fmt.Fprintln(os.Stderr, "runner:", err)
 		return 2
 	}
@@ -53,7 +53,7 @@ const channelFD = 3
 
 func channel() (net.Conn, error) {
 	f := os.NewFile(channelFD, "channel")
-	defer f.Close() // FileConn takes a copy, which is not inherited
+	defer f.Close() //nolint:errcheck // FileConn takes a copy, which is not inherited
 	conn, err := net.FileConn(f)
 	if err != nil {
 		return nil, errors.New("this command is for the worker alone: it starts it with a channel")
@@ -76,8 +76,11 @@ type runner struct {
 // prepare does all that needs the machine, locks, and says ready.
 func (r *runner) prepare() error {
 	f, err := readFrame(r.conn, maxFault)
-	if err != nil || f.kind != frameHello {
-		return fmt.Errorf("read the settings: %v (type %d)", err, f.kind)
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	if f.kind != frameHello {
+		return fmt.Errorf("read the settings: got a frame of type %d", f.kind)
 	}
 	var h hello
 	if err := json.Unmarshal(f.body, &h); err != nil {
@@ -88,8 +91,8 @@ func (r *runner) prepare() error {
 	// Set outright, GOMAXPROCS also stops looking for the control group's limit.
 	runtime.GOMAXPROCS(h.Procs)
 	debug.SetMaxThreads(64)
-	time.Now().Local().Zone()        // reads /etc/localtime once
-	mime.TypeByExtension(".jobyard") // reads /etc/mime.types once
+	_, _ = time.Now().Local().Zone()     // reads /etc/localtime once
+	_ = mime.TypeByExtension(".jobyard") // reads /etc/mime.types once
 	for name, entry := range r.table {
 		for _, warm := range entry.warm {
 			if err := warm(); err != nil {
@@ -119,6 +122,7 @@ func (r *runner) bound(memory int64) {
 	debug.SetMaxStack(int(min(memory/4, 64<<20)))
 }
 
+// serve obeys the parent until its channel ends: io.EOF.
 func (r *runner) serve() error {
 	for {
 		f, err := readFrame(r.conn, r.input)
@@ -171,10 +175,10 @@ func (r *runner) do(ctx context.Context, c callFrame) {
 	r.cancel()
 	r.seq, r.cancel = 0, nil
 	if err != nil {
-		writeFrame(r.conn, frameFault, seqBytes(c.seq), encodeFault(err))
+		_ = writeFrame(r.conn, frameFault, seqBytes(c.seq), encodeFault(err))
 		return
 	}
-	writeFrame(r.conn, frameReply, seqBytes(c.seq), out)
+	_ = writeFrame(r.conn, frameReply, seqBytes(c.seq), out)
 }
 
 // guarded calls the function and turns its panic, and its runtime.Goexit, into

@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 )
 
@@ -34,7 +35,7 @@ func (h *head) Write(p []byte) (int, error) {
 		h.words = append(h.words, p[:min(maxWords-len(h.words), len(p))]...)
 		return len(p), nil
 	}
-	seen := append(h.carry, p...)
+	seen := slices.Concat(h.carry, p)
 	for _, mark := range lastWords {
 		if i := bytes.Index(seen, mark); i >= 0 {
 			h.words = append(h.words, seen[i+1:min(len(seen), i+1+maxWords)]...)

@@ -13,9 +13,9 @@ import (
 	"github.com/jobyard/jobyard/tasks"
 )
 
-// Death is the cause in the fault of a task whose runner was stopped or died:
+// DeathError is the cause in the fault of a task whose runner was stopped or died:
 // what it had used, how it ended and the beginning of what it wrote.
-type Death struct {
+type DeathError struct {
 	PeakMemory int64
 	CPU        time.Duration
 	Exit       string
@@ -23,7 +23,7 @@ type Death struct {
 }
 
 // Error says it all, for the log.
-func (d *Death) Error() string {
+func (d *DeathError) Error() string {
 	s := fmt.Sprintf("runner ended with %s; peak memory %s, CPU %.2f s", d.Exit, size(d.PeakMemory), d.CPU.Seconds())
 	if d.Stderr != "" {
 		s += "; stderr: " + d.Stderr

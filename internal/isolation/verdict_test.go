@@ -57,7 +57,7 @@ func TestContextFault_copies(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
 	got := contextFault(ctx, 0)
-	got.Because(errors.New("its own"))
+	_ = got.Because(errors.New("its own"))
 	if got == cause || cause.Err != nil || got.Verdict != fault.Canceled || got.Message != "m" {
 		t.Errorf("got %+v from %+v, want a copy", got, cause)
 	}

@@ -27,7 +27,7 @@ type watch struct {
 }
 
 // run hands the task over and waits for its end, whatever that is. When it
-// returns a fault with a Death, the child is dead or dying.
+// returns a fault with a DeathError, the child is dead or dying.
 func (w *watch) run(ctx context.Context, call Call) (Reply, error) {
 	w.c.stderr.reset()
 	if err := w.c.meter.bound(w.limits, w.most); err != nil {
@@ -73,7 +73,7 @@ func (w *watch) send(call Call) {
 		seq: w.c.seq, wall: w.limits.Wall, memory: w.limits.Memory,
 		output: int64(w.limits.Output), name: call.Func, payload: call.Payload,
 	}
-	go writeFrame(w.c.conn, frameCall, f.head(), f.payload)
+	go writeFrame(w.c.conn, frameCall, f.head(), f.payload) //nolint:errcheck // the watch sees the end of what is not read
 }
 
 // soften ends the task's context in the child. It has the grace to return.
@@ -84,7 +84,7 @@ func (w *watch) soften(verdict *fault.Error) {
 	w.verdict = verdict
 	w.stop.Reset(w.grace)
 	seq := seqBytes(w.c.seq)
-	go writeFrame(w.c.conn, frameCancel, seq)
+	go writeFrame(w.c.conn, frameCancel, seq) //nolint:errcheck // as above
 }
 
 // check reads what the task uses, and says when to look again.
@@ -135,7 +135,7 @@ func (w *watch) answer(f frame) (Reply, error) {
 		w.c.kill(crashFault("it broke the rules of its channel").Because(err))
 		return w.bury()
 	case w.verdict != nil:
-		return reply, w.verdict.Because(errors.Join(w.verdict.Err, &Death{
+		return reply, w.verdict.Because(errors.Join(w.verdict.Err, &DeathError{
 			PeakMemory: w.peak, CPU: w.cpuUsed, Exit: "its task's return", Stderr: w.c.stderr.String(),
 		}))
 	case failed != nil:
@@ -152,7 +152,7 @@ func (w *watch) answer(f frame) (Reply, error) {
 func (w *watch) bury() (Reply, error) {
 	timer := time.NewTimer(reapGrace)
 	defer timer.Stop()
-	death := &Death{Exit: "a kill that has not taken effect"}
+	death := &DeathError{Exit: "a kill that has not taken effect"}
 	verdict := w.c.fated()
 	if verdict == nil {
 		verdict = w.verdict
@@ -178,7 +178,7 @@ func (w *watch) bury() (Reply, error) {
 }
 
 // account closes the books with what the kernel counted.
-func (w *watch) account(death *Death) syscall.WaitStatus {
+func (w *watch) account(death *DeathError) syscall.WaitStatus {
 	state := w.c.cmd.ProcessState
 	if state == nil {
 		return 0

@@ -43,7 +43,7 @@ func newCodec() (*codec, error) {
 }
 
 func (c *codec) close() {
-	c.packer.Close()
+	_ = c.packer.Close() // it holds no stream
 	c.unpacker.Close()
 }
 

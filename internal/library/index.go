@@ -130,7 +130,7 @@ func verifySegment(name string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ func (s *store) diskBytes() int64 {
 	var n int64
 	_ = filepath.WalkDir(s.dir, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil {
-			return nil // a file that a merge just removed
+			return nil //nolint:nilerr // a file that a merge just removed
 		}
 		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
 			n += info.Size()

@@ -53,7 +53,7 @@ func (s *server) stop() {
 // eventually polls until ok, for what gives no signal.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // polls with a deadline
 		if time.Now().After(deadline) {
 			tb.Fatalf("waited in vain until %s", what)
 		}

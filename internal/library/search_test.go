@@ -265,7 +265,7 @@ func FuzzSearch(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > MaxQueryBytes {
-			t.Skip()
+			return
 		}
 		a := ask(t, s, Query{Text: text, Limit: 5, Fuzzy: true})
 		for _, h := range a.Hits {

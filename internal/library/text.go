@@ -107,7 +107,7 @@ func appendParts(out []word, raw []byte, start int, only *initials) []word {
 		}
 		from = next
 	}
-	for i := 0; i < len(raw); i++ {
+	for i := range raw {
 		switch {
 		case raw[i] == '.' || raw[i] == '_':
 			cut(i, i+1)

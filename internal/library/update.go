@@ -19,7 +19,8 @@ type update struct {
 
 func (r *Replica) newUpdate() (*update, error) {
 	u := &update{replica: r}
-	return u, u.begin()
+	err := u.begin()
+	return u, err
 }
 
 func (u *update) begin() error {

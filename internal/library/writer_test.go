@@ -90,7 +90,7 @@ func TestBatch_DoesNothingForAnUnchangedDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.close()
+	defer func() { _ = b.close() }()
 	value, err := c.encode(&d)
 	if err != nil {
 		t.Fatal(err)

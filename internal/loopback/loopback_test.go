@@ -43,7 +43,7 @@ func TestGuard(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) })
-			h := Guard(ok, tt.hosts, func(w http.ResponseWriter, _ *http.Request, why string) { http.Error(w, why, 403) })
+			h := Guard(ok, tt.hosts, func(w http.ResponseWriter, _ *http.Request, why string) { http.Error(w, why, http.StatusForbidden) })
 			r := httptest.NewRequest(tt.method, "/", nil)
 			r.Host = tt.host
 			if tt.origin != "" {

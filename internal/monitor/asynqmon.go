@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -65,8 +66,7 @@ func newAsynqmon(b *broker.Broker, readOnly bool) (*asynqmonMount, error) {
 	})
 	a := &asynqmonMount{handler: h, client: client, places: make(chan struct{}, asynqmonCalls)}
 	if err := a.takeIndex(); err != nil {
-		client.Close()
-		return nil, err
+		return nil, errors.Join(err, client.Close())
 	}
 	return a, nil
 }
@@ -88,7 +88,7 @@ func (a *asynqmonMount) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default: // a route of the page's own
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", a.policy)
-		w.Write(a.index)
+		w.Write(a.index) //nolint:errcheck // the client went away
 	}
 }
 
@@ -179,23 +179,23 @@ var (
 // takeIndex reads Asynqmon's page once, takes out the style sheets that lie on
 // other hosts, and makes a policy that allows exactly the scripts it holds.
 func (a *asynqmonMount) takeIndex() error {
-	r, err := http.NewRequest(http.MethodGet, asynqmonRoot+"/", http.NoBody)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, asynqmonRoot+"/", http.NoBody) // of this process
 	if err != nil {
 		return err
 	}
 	page := &pageBuffer{header: http.Header{}}
 	a.handler.ServeHTTP(page, r)
 	a.index = elsewhere.ReplaceAll(page.body.Bytes(), nil)
-	scripts := "'self'"
+	scripts := []string{"'self'"}
 	for _, found := range inlineScript.FindAllSubmatch(a.index, -1) {
 		sum := sha256.Sum256(found[1])
-		scripts += " 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+		scripts = append(scripts, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
 	}
 	if !bytes.Contains(a.index, []byte(`id="root"`)) {
 		return fmt.Errorf("its page has another form than that of v0.7.2")
 	}
 	// Its components write their style sheets at run time.
-	a.policy = "default-src 'none'; script-src " + scripts + "; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	a.policy = "default-src 'none'; script-src " + strings.Join(scripts, " ") + "; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 		"font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return nil
 }

@@ -374,7 +374,11 @@ func TestBrowser_Picture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join("..", "..", "docs", "monitor.png"), png, 0o644); err != nil {
+	docs := filepath.Join("..", "..", "docs")
+	if err := os.MkdirAll(docs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(docs, "monitor.png"), png, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	b.clean(home)

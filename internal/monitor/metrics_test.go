@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,5 +160,17 @@ func TestMetrics_RedisAway(t *testing.T) {
 	}
 	if families["jobyard_queue_tasks"] != nil {
 		t.Error("queues are told although Redis is away")
+	}
+}
+
+func TestMetrics_RedisHangs(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	y := openYard(t, r.open(t))
+	if err := r.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := value(y.scrape(), "jobyard_monitor_redis_up"); !ok || got != 0 {
+		t.Errorf("got redis_up %g (there: %v), want 0", got, ok)
 	}
 }

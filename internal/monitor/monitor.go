@@ -25,6 +25,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/results"
 )
 
 // Config says what is watched how closely.
@@ -107,8 +108,14 @@ func New(cfg Config, b *broker.Broker, log zerolog.Logger) (*Monitor, error) {
 	return m, nil
 }
 
-// Run samples the yard until ctx ends.
+// Run samples the yard until ctx ends; the live streams end with it, so that a
+// server that shuts down need not wait for them.
 func (m *Monitor) Run(ctx context.Context) error {
+	defer m.live.close()
+	// A yard whose last worker died has nobody else to take its tasks back.
+	var recovery sync.WaitGroup
+	recovery.Go(func() { m.store.Recover(ctx, results.LogRecovery(m.log)) }) //nolint:errcheck // ends only with ctx
+	defer recovery.Wait()
 	tick := time.NewTicker(m.cfg.SampleEvery)
 	defer tick.Stop()
 	for {

@@ -82,7 +82,7 @@ func (p *painter) paint(c cell, text string) string {
 	case c.faint:
 		code = "2"
 	}
-	if code == "" {
+	if code == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
@@ -97,22 +97,22 @@ func (p *painter) table(rows [][]cell) {
 		}
 	}
 	for _, row := range rows {
-		line := ""
+		var line strings.Builder
 		for i, c := range row {
 			pad := strings.Repeat(" ", widths[i]-uniseg.StringWidth(c.text))
 			switch {
 			case c.right:
-				line += pad + p.paint(c, c.text)
+				line.WriteString(pad + p.paint(c, c.text))
 			case i == len(row)-1:
-				line += p.paint(c, c.text)
+				line.WriteString(p.paint(c, c.text))
 			default:
-				line += p.paint(c, c.text) + pad
+				line.WriteString(p.paint(c, c.text) + pad)
 			}
 			if i < len(row)-1 {
-				line += "  "
+				line.WriteString("  ")
 			}
 		}
-		p.out.WriteString(strings.TrimRight(line, " ") + "\n")
+		p.out.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 }
 

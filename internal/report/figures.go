@@ -40,6 +40,19 @@ func Span(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
+// Took writes the time between two moments of a task, which are kept in whole
+// milliseconds.
+func Took(from, to time.Time) string {
+	switch d := to.Sub(from).Round(time.Millisecond); {
+	case d < time.Millisecond:
+		return "<1 ms"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	default:
+		return Span(d)
+	}
+}
+
 // Count writes a number with its noun: "1 hit", "1,234 hits".
 func Count(n int, noun string) string {
 	digits := strconv.Itoa(n)

@@ -150,6 +150,9 @@ func (s Style) SDK(r tasks.SDKFetchResult) string {
 	if r.Deprecated != nil && *r.Deprecated != "" {
 		b.WriteString(s.paint(red, wrap("deprecated: "+line(*r.Deprecated), "  ", s.width(), 3)))
 	}
+	for _, why := range r.Retracted[:min(len(r.Retracted), 3)] {
+		b.WriteString(s.paint(red, wrap("retracted: "+line(why), "  ", s.width(), 3)))
+	}
 	for _, row := range [][2]string{{"homepage", r.Homepage}, {"repository", r.Repository}} {
 		if v := line(row[1]); v != "" {
 			fmt.Fprintf(&b, "  %s %s\n", s.Dim(row[0]), v)

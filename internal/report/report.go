@@ -94,11 +94,12 @@ func cut(text string, n int) string {
 // Task is a whole task: what became of it, its result by kind, and its times.
 func (s Style) Task(t tasks.Task) string {
 	var b strings.Builder
-	if t.Error != nil {
+	switch {
+	case t.Error != nil:
 		b.WriteString(s.Failure(t))
-	} else if t.State == tasks.Completed {
+	case t.State == tasks.Completed:
 		b.WriteString(s.Result(t))
-	} else {
+	default:
 		fmt.Fprintf(&b, "%s %s is %s\n", t.Kind, t.ID, s.state(t.State))
 	}
 	b.WriteString(s.Dim(Times(t)) + "\n")
@@ -205,10 +206,10 @@ func moment(t time.Time) string {
 func Times(t tasks.Task) string {
 	var parts []string
 	if !t.StartedAt.IsZero() && !t.EnqueuedAt.IsZero() {
-		parts = append(parts, "waited "+Span(t.StartedAt.Sub(t.EnqueuedAt)))
+		parts = append(parts, "waited "+Took(t.EnqueuedAt, t.StartedAt))
 	}
 	if !t.FinishedAt.IsZero() && !t.StartedAt.IsZero() {
-		parts = append(parts, "ran "+Span(t.FinishedAt.Sub(t.StartedAt)))
+		parts = append(parts, "ran "+Took(t.StartedAt, t.FinishedAt))
 	}
 	if t.Attempts > 1 {
 		parts = append(parts, fmt.Sprintf("%d attempts", t.Attempts))
@@ -253,4 +254,12 @@ func (s Style) List(sentences []string) string {
 		b.WriteString("- " + strings.TrimPrefix(text, "  "))
 	}
 	return b.String()
+}
+
+// Heading begins a part of a longer report.
+func (s Style) Heading(text string) string {
+	if !s.Color {
+		return "== " + line(text) + ":"
+	}
+	return s.paint(bold+";"+cyan, line(text)+":")
 }

@@ -50,7 +50,7 @@ the newest documents are not in this answer yet
     matched heading: install
 
 language de 9 · en 3
-waited 1.0 ms · ran 30 ms · 3.0 MiB of memory · on node-1 · task id-1
+waited 1 ms · ran 30 ms · 3.0 MiB of memory · on node-1 · task id-1
 `)
 }
 
@@ -69,7 +69,7 @@ text/markdown · en · 1,200 words · 3 sections · 2 chunks (about 1,000 tokens
     Install
   ! truncated: the end is missing
 indexed; a search with min_token 5-0 sees it
-waited 1.0 ms · ran 30 ms · 3.0 MiB of memory · on node-1 · task id-1
+waited 1 ms · ran 30 ms · 3.0 MiB of memory · on node-1 · task id-1
 `)
 }
 
@@ -92,7 +92,7 @@ npm left 1.2.3 verified by sri · 2.0 KiB · 2025-05-06 · MIT
     function left(s: string): string
     const x
   ! sumdb: away
-waited 1.0 ms · ran 30 ms · 3.0 MiB of memory · on node-1 · task id-1
+waited 1 ms · ran 30 ms · 3.0 MiB of memory · on node-1 · task id-1
 `)
 }
 
@@ -161,6 +161,12 @@ func TestFigures(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	at := time.Unix(1000, 0)
+	for d, want := range map[time.Duration]string{0: "<1 ms", -time.Second: "<1 ms", 7 * time.Millisecond: "7 ms", 1234 * time.Millisecond: "1.2 s"} {
+		if got := Took(at, at.Add(d)); got != want {
+			t.Errorf("%s: got %q, want %q", d, got, want)
 		}
 	}
 }

@@ -56,6 +56,10 @@ type Admission struct {
 	Chosen  bool
 	Request tasks.Request // as Request.Check returned it
 	Limit   int           // of its queue
+	// stands is how many tasks of a batch it stands for; 0 if it is of none.
+	stands int
+	// bundle tells that the payload is that of a bundle.
+	bundle bool
 }
 
 // combinedPayload is the largest payload that shares a round trip with others.
@@ -127,8 +131,8 @@ func (s *Store) full(a Admission, waiting, processed int64) *FullError {
 	return &FullError{Queue: q, Waiting: int(waiting), Limit: a.Limit, RetryAfter: s.rates.wait(q, processed, a.Limit, s.now())}
 }
 
-// elsewhere answers for the ids of callers that name a task of another queue
-// or kind already: the admit script sees one queue only. Two callers who hand
+// elsewhere answers for the ids of callers that name a task of another queue,
+// kind or batch already: the admit script sees one queue only. Two callers who hand
 // over the same id for two kinds in the same instant could both succeed.
 func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error) {
 	answers := make([]error, len(all))
@@ -136,6 +140,9 @@ func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error)
 	var cmds []*redis.StringCmd
 	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, a := range all {
+			if batch, ok := reserved(a.ID); ok && a.Chosen {
+				index, cmds = append(index, i), append(cmds, p.HGet(ctx, batchKey(batch), "sha"))
+			}
 			for _, q := range tasks.Queues() {
 				if a.Chosen && q != a.Request.Options.Queue {
 					index, cmds = append(index, i), append(cmds, p.HGet(ctx, broker.TaskKey(q, a.ID), "y_sha"))
@@ -213,7 +220,11 @@ func (s *Store) admission(a Admission, now time.Time) ([]any, error) {
 	if at := a.Request.Options.Start(now); !at.IsZero() {
 		start = strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
 	}
-	return []any{msg, a.ID, start, sum, a.Request.Kind, retentionSeconds(a.Request.Options), beside}, nil
+	stands := ""
+	if a.stands > 0 {
+		stands = strconv.Itoa(a.stands)
+	}
+	return []any{msg, a.ID, start, sum, a.Request.Kind, retentionSeconds(a.Request.Options), beside, stands}, nil
 }
 
 func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }
@@ -232,6 +243,9 @@ func encode(a Admission) ([]byte, error) {
 	headers := map[string]string{HeaderTimeout: o.Timeout.String()}
 	if len(a.Request.Payload) == 0 {
 		headers[HeaderPayload] = "beside"
+	}
+	if a.bundle {
+		headers[HeaderBundle] = "1"
 	}
 	task := asynq.NewTaskWithHeaders(a.Request.Kind, a.Request.Payload, headers)
 	limit := (time.Duration(o.Timeout) + TimeoutGrace).Round(time.Second)
@@ -253,38 +267,6 @@ type unreachable struct{ redis.UniversalClient }
 // SAdd implements redis.Cmdable.
 func (unreachable) SAdd(ctx context.Context, _ string, _ ...any) *redis.IntCmd {
 	return redis.NewIntCmd(ctx)
-}
-
-type scriptCall struct {
-	keys []string
-	args []any
-}
-
-// runAll runs a script once for each call, in one pipeline, and loads it first
-// where Redis does not know it.
-func runAll(ctx context.Context, c redis.UniversalClient, script *redis.Script, calls []scriptCall) ([]*redis.Cmd, error) {
-	if len(calls) == 1 {
-		cmd := script.Run(ctx, c, calls[0].keys, calls[0].args...)
-		return []*redis.Cmd{cmd}, cmd.Err()
-	}
-	cmds := make([]*redis.Cmd, len(calls))
-	send := func() error {
-		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, call := range calls {
-				cmds[i] = p.EvalSha(ctx, script.Hash(), call.keys, call.args...)
-			}
-			return nil
-		})
-		return err
-	}
-	err := send()
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		if err := script.Load(ctx, c).Err(); err != nil {
-			return nil, err
-		}
-		err = send()
-	}
-	return cmds, err
 }
 
 // Register makes the queues known to asynq's tools. It is repeated after every

@@ -2,7 +2,6 @@ package results
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"sync"
 	"time"
@@ -37,6 +36,8 @@ type Outcome struct {
 const (
 	// lease is asynq's: how long a task is ours without a heartbeat.
 	lease = 30 * time.Second
+	// statsDays is how long a day's counters are kept, as by asynq.
+	statsDays = 90
 )
 
 // Attempts are the tasks that one worker holds. It answers asynq's scripts
@@ -49,6 +50,9 @@ type Attempts struct {
 
 	mu      sync.Mutex
 	running map[string]*attempt
+	bundles map[string]*Bundle
+
+	noting sync.WaitGroup // ends that are being noted in their batches
 }
 
 type attempt struct {
@@ -58,6 +62,7 @@ type attempt struct {
 	outcome *Outcome
 	ended   time.Time
 	cancel  context.CancelCauseFunc
+	begun   begun // of a bundle
 }
 
 // NewAttempts returns the attempts of a node.
@@ -76,7 +81,7 @@ func (s *Store) NewAttempts(node string, log zerolog.Logger) *Attempts {
 		return codes, nil
 	}
 	return &Attempts{
-		store: s, node: node, log: log, running: map[string]*attempt{},
+		store: s, node: node, log: log, running: map[string]*attempt{}, bundles: map[string]*Bundle{},
 		settled: &combiner[scriptCall, int64]{send: settle, most: 100, flights: 2},
 	}
 }
@@ -161,8 +166,18 @@ func (a *Attempts) CancelMarked(ctx context.Context, cause error) error {
 func (a *Attempts) Cancel(id string, cause error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if t := a.running[id]; t != nil && t.cancel != nil {
-		t.cancel(cause)
+	if t := a.running[id]; t != nil {
+		if t.cancel != nil {
+			t.cancel(cause)
+		}
+		return
+	}
+	if batch, n, ok := splitItem(id); ok {
+		for _, b := range a.bundles {
+			if b.batch == batch {
+				b.canceled(n)
+			}
+		}
 	}
 }
 
@@ -224,6 +239,9 @@ func (a *Attempts) settle(ctx context.Context, call broker.Call) *redis.Cmd {
 		delete(a.running, end.id)
 	}
 	a.mu.Unlock()
+	if code == 3 {
+		a.noteEnded(ctx, call.Queue, end.id)
+	}
 	if code == -1 {
 		a.log.Warn().Str("task_id", end.id).Int64("fence", fence).Msg("late attempt refused")
 	}
@@ -267,24 +285,13 @@ func settleKeys(q, id string, now time.Time) []string {
 
 func (a *Attempts) settleArgs(queue string, e end, fence int64, o Outcome) []any {
 	now := a.store.now()
-	reason, message, again, fields := "", "", "0", ""
-	if o.Error != nil {
-		reason, message = string(o.Error.Reason), o.Error.Message
-		if o.Error.Retryable {
-			again = "1"
-		}
-		if len(o.Error.Fields) > 0 {
-			raw, _ := json.Marshal(o.Error.Fields) // two strings each: cannot fail
-			fields = string(raw)
-		}
-	}
-	field, result := "result", o.Result
+	reason, message, again, fields := errorArgs(o.Error)
+	result := o.Result
 	if len(result) > inlineBytes {
-		field, result = "y_result", a.store.packer.pack(result)
+		result = a.store.packer.pack(result)
 	}
-	const statsDays = 90 // as asynq keeps them
 	return []any{
 		e.id, fence, string(o.Mode), e.msg, e.score, now.AddDate(0, 0, statsDays).Unix(), now.UnixMilli(), result,
-		o.PeakMemory, reason, message, again, fields, queue, field,
+		o.PeakMemory, reason, message, again, fields, queue,
 	}
 }

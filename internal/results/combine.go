@@ -3,6 +3,8 @@ package results
 import (
 	"context"
 	"sync"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // combiner joins calls made at the same time into few round trips. A call that
@@ -86,4 +88,37 @@ func (c *combiner[T, R]) fly(ctx context.Context, batch []*combined[T, R]) {
 		}
 		close(b.done)
 	}
+}
+
+// scriptCall is one call of a script.
+type scriptCall struct {
+	keys []string
+	args []any
+}
+
+// runAll runs a script once for each call, in one pipeline, and loads it first
+// where Redis does not know it.
+func runAll(ctx context.Context, c redis.UniversalClient, script *redis.Script, calls []scriptCall) ([]*redis.Cmd, error) {
+	if len(calls) == 1 {
+		cmd := script.Run(ctx, c, calls[0].keys, calls[0].args...)
+		return []*redis.Cmd{cmd}, cmd.Err()
+	}
+	cmds := make([]*redis.Cmd, len(calls))
+	send := func() error {
+		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, call := range calls {
+				cmds[i] = p.EvalSha(ctx, script.Hash(), call.keys, call.args...)
+			}
+			return nil
+		})
+		return err
+	}
+	err := send()
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		if err := script.Load(ctx, c).Err(); err != nil {
+			return nil, err
+		}
+		err = send()
+	}
+	return cmds, err
 }

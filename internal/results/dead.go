@@ -103,7 +103,7 @@ func (s *Store) records(ctx context.Context, queue string, ids []string) ([]task
 	}
 	all := make([]tasks.Task, 0, len(ids))
 	for i, cmd := range cmds {
-		if t, ok := s.parse(ids[i], queue, cmd.(*redis.SliceCmd).Val()); ok {
+		if t, ok := parse(ids[i], queue, cmd.(*redis.SliceCmd).Val()); ok {
 			all = append(all, t)
 		}
 	}

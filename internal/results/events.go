@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,12 +42,29 @@ func (s *Store) NewEvents() *Events {
 
 // Run listens until ctx ends.
 func (e *Events) Run(ctx context.Context) error {
-	return broker.Listen(ctx, e.store.broker.Client(), func(_, id string) { e.wake(id) }, e.wakeAll, doneChannel)
+	return broker.Listen(ctx, e.store.broker.Client(), func(_, ended string) { e.announced(ended) }, e.wakeAll, doneChannel)
 }
 
-func (e *Events) wake(id string) {
+// announced wakes for a task or a batch that ended, or for the tasks of a batch
+// that ended together ("<batch> 3,17").
+func (e *Events) announced(ended string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	batch, numbers, many := strings.Cut(ended, " ")
+	if !many {
+		e.wake(ended)
+		return
+	}
+	if len(e.waiting) == 0 {
+		return
+	}
+	for n := range strings.SplitSeq(numbers, ",") {
+		e.wake(batch + "." + n)
+	}
+}
+
+// wake wakes the waiters of one id; e.mu is held.
+func (e *Events) wake(id string) {
 	for ch := range e.waiting[id] {
 		ring(ch)
 	}
@@ -99,28 +117,40 @@ func (e *Events) leave(id string, ch chan struct{}) {
 // task as it then was, and the context's error. The queues are where to look,
 // as for Store.Get.
 func (e *Events) Wait(ctx context.Context, id string, queues ...string) (tasks.Task, error) {
+	var last tasks.Task
+	err := e.until(ctx, id, func() (bool, error) {
+		t, err := e.store.Get(ctx, id, queues...)
+		if err == nil {
+			last = t
+		}
+		return t.State.Final(), err
+	})
+	return last, err
+}
+
+// until looks whenever the id is announced, and now and then without, until
+// what it waits for is there, the look fails, or ctx ends.
+func (e *Events) until(ctx context.Context, id string, look func() (bool, error)) error {
 	ch, err := e.join(id)
 	if err != nil {
-		return tasks.Task{}, err
+		return err
 	}
 	defer e.leave(id, ch)
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
-	var last tasks.Task
 	for {
-		t, err := e.store.Get(ctx, id, queues...)
+		there, err := look()
 		switch {
 		case ctx.Err() != nil:
-			return last, fmt.Errorf("wait for task %s: %w", id, ctx.Err())
+			return fmt.Errorf("wait for %s: %w", id, ctx.Err())
 		case err != nil:
-			return last, err
-		case t.State.Final():
-			return t, nil
+			return err
+		case there:
+			return nil
 		}
-		last = t
 		select {
 		case <-ctx.Done():
-			return last, fmt.Errorf("wait for task %s: %w", id, ctx.Err())
+			return fmt.Errorf("wait for %s: %w", id, ctx.Err())
 		case <-ch:
 		case <-poll.C:
 		}

@@ -159,6 +159,9 @@ func readTaken(queue string, entry any, now time.Time) (taken, bool) {
 			t.attempt.waited = max(0, now.Sub(time.Unix(0, ns)))
 		}
 	}
+	if len(f) > 7 {
+		t.attempt.begun = readBegun(f[4:])
+	}
 	return t, true
 }
 

@@ -1,6 +1,7 @@
 package results
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,16 @@ func (p *packer) unpack(b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("unpack: %w", err)
 	}
 	return out, nil
+}
+
+// unpackIf unpacks a result that was packed, which JSON never looks like. One
+// that was damaged is none.
+func (p *packer) unpackIf(result []byte) []byte {
+	if !bytes.HasPrefix(result, []byte{0x28, 0xb5, 0x2f, 0xfd}) { // zstd's magic number
+		return result
+	}
+	out, _ := p.unpack(result)
+	return out
 }
 
 // LargePayload reads a payload that lies beside its task's message.

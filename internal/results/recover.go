@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
@@ -39,10 +41,22 @@ type Reclaimed struct {
 	Expired     int // dead letters older than they are kept
 }
 
+// LogRecovery reports recoveries to a log.
+func LogRecovery(log zerolog.Logger) func(nodes []string, did Reclaimed) {
+	return func(nodes []string, did Reclaimed) {
+		log.Warn().Strs("gone", nodes).Int("handed_back", did.HandedBack).Int("quarantined", did.Quarantined).
+			Int("expired_dead_letters", did.Expired).Msg("tasks recovered")
+	}
+}
+
 // Recover returns the tasks of nodes that are gone until ctx ends. Any number
 // of processes may do so at once. Each recovery that did something is told to
 // report.
 func (s *Store) Recover(ctx context.Context, report func(nodes []string, did Reclaimed)) error {
+	// Apart, because it may take longer than a lease.
+	var batches sync.WaitGroup
+	batches.Go(func() { s.tendBatches(ctx) })
+	defer batches.Wait()
 	tick := time.NewTicker(recoverEvery)
 	defer tick.Stop()
 	swept, judge := s.now(), s.now().Add(broker.LeaseFor)
@@ -81,7 +95,7 @@ func (s *Store) Recover(ctx context.Context, report func(nodes []string, did Rec
 }
 
 // held is an active task and who holds it.
-type held struct{ id, queue, node, fence string }
+type held struct{ id, queue, node, fence, batch string }
 
 // reclaim hands back every active task whose node holds no lease.
 func (s *Store) reclaim(ctx context.Context, alive []string) (Reclaimed, error) {
@@ -117,6 +131,9 @@ func (s *Store) reclaimOne(ctx context.Context, h held) (int, error) {
 		broker.QueueKey(h.queue, "pending"), broker.QueueKey(h.queue, "archived"), broker.QueueKey(h.queue, "completed"),
 	}
 	code, err := reclaimScript.Run(ctx, s.broker.Client(), keys, h.id, h.fence, h.queue, maxCrashes, s.now().UnixMilli()).Int()
+	if err == nil && code >= 2 && h.batch != "" {
+		err = s.unitEnded(ctx, h.queue, h.id)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("take task %s back: %w", h.id, s.broker.Explain(err))
 	}
@@ -148,7 +165,7 @@ func (s *Store) active(ctx context.Context) ([]held, error) {
 	}
 	cmds, err = s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, h := range all {
-			p.HMGet(ctx, broker.TaskKey(h.queue, h.id), "y_node", "y_fence")
+			p.HMGet(ctx, broker.TaskKey(h.queue, h.id), "y_node", "y_fence", "y_batch")
 		}
 		return nil
 	})
@@ -159,6 +176,7 @@ func (s *Store) active(ctx context.Context) ([]held, error) {
 		v := cmd.(*redis.SliceCmd).Val()
 		all[i].node, _ = v[0].(string)
 		all[i].fence, _ = v[1].(string)
+		all[i].batch, _ = v[2].(string)
 	}
 	return all, nil
 }

@@ -64,6 +64,7 @@ type Store struct {
 	broker   *broker.Broker
 	now      func() time.Time
 	admitted *combiner[Admission, error]
+	noted    *combiner[unit, struct{}]
 	packer   *packer
 	memory   guard
 	rates    rates
@@ -75,13 +76,14 @@ func New(b *broker.Broker) *Store {
 	s.admitted = &combiner[Admission, error]{most: 200, flights: 2, send: func(ctx context.Context, calls []Admission) ([]error, error) {
 		return s.Admit(ctx, calls...)
 	}}
+	s.noted = &combiner[unit, struct{}]{most: 500, flights: 1, send: s.noteEnded}
 	return s
 }
 
 // recordFields are read in this order by parse.
 var recordFields = []string{
 	"state", "y_final", "y_kind", "y_att", "y_enq", "y_start", "y_fin", "y_node", "y_peak",
-	"y_reason", "y_msg", "y_again", "y_fields", "result", "y_result",
+	"y_reason", "y_msg", "y_again", "y_fields", "result",
 }
 
 // Get returns a task with its result or error. It is looked for in the given
@@ -105,15 +107,19 @@ func (s *Store) Get(ctx context.Context, id string, queues ...string) (tasks.Tas
 		return tasks.Task{}, fmt.Errorf("read task %s: %w", id, s.broker.Explain(err))
 	}
 	for i, cmd := range cmds {
-		if t, ok := s.parse(id, queues[i], cmd.(*redis.SliceCmd).Val()); ok {
+		if t, ok := parse(id, queues[i], cmd.(*redis.SliceCmd).Val()); ok {
+			t.Result = s.packer.unpackIf(t.Result)
 			return t, nil
 		}
+	}
+	if batch, n, ok := splitItem(id); ok {
+		return s.batched(ctx, batch, n)
 	}
 	return tasks.Task{}, ErrNotFound
 }
 
-// parse reads a record; ok is false if there is none.
-func (s *Store) parse(id, queue string, values []any) (t tasks.Task, ok bool) {
+// parse reads a record, its result as it is kept; ok is false if there is none.
+func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 	f := make(map[string]string, len(values))
 	for i, v := range values {
 		if text, isText := v.(string); isText {
@@ -139,12 +145,8 @@ func (s *Store) parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 	if t.State == tasks.Completed && f["y_final"] != "" {
 		t.State = tasks.State(f["y_final"])
 	}
-	if t.State == tasks.Completed {
+	if t.State == tasks.Completed && f["result"] != "" {
 		t.Result = json.RawMessage(f["result"])
-		if packed := f["y_result"]; packed != "" {
-			// A result that cannot be unpacked was damaged: there is none.
-			t.Result, _ = s.packer.unpack([]byte(packed))
-		}
 	}
 	if f["y_reason"] != "" && t.State != tasks.Completed {
 		t.Error = &tasks.Error{Reason: tasks.Reason(f["y_reason"]), Message: f["y_msg"], Retryable: f["y_again"] == "1"}
@@ -165,12 +167,14 @@ func (s *Store) Cancel(ctx context.Context, id string) (tasks.Task, error) {
 	}
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
-	q, now := t.Queue, s.now()
-	keys := []string{
-		broker.TaskKey(q, id), broker.QueueKey(q, "pending"), broker.QueueKey(q, "scheduled"),
-		broker.QueueKey(q, "retry"), broker.QueueKey(q, "completed"),
+	call := s.cancelCall(t.Queue, id)
+	n, err := cancelScript.Run(ctx, s.broker.Client(), call.keys, call.args...).Int()
+	if err == nil && n == 0 {
+		n, err = s.cancelBundled(ctx, id)
 	}
-	n, err := cancelScript.Run(ctx, s.broker.Client(), keys, id, now.UnixMilli(), now.Unix(), "canceled by a caller").Int()
+	if err == nil && n == 3 {
+		err = s.unitEnded(ctx, t.Queue, id)
+	}
 	switch {
 	case err != nil:
 		return t, fmt.Errorf("cancel task %s: %w", id, s.broker.Explain(err))

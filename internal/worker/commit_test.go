@@ -106,7 +106,7 @@ func TestWorker_LateAttemptIsRefused(t *testing.T) {
 	}
 	close(hold)
 	slow.stop()
-	again, err := second.client.Task(ctx, task.ID)
+	again, err := second.client.Status(ctx, task.ID)
 	if err != nil || string(again.Result) != string(got.Result) || again.Node != second.worker.ID() {
 		t.Errorf("the late attempt changed the task:\n%+v\n%+v, %v", got, again, err)
 	}
@@ -167,7 +167,7 @@ func TestWorker_DeadLettersCanBeReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	brokertest.Until(t, "the replayed task completes", func() bool {
-		task, err = y.client.Task(ctx, task.ID)
+		task, err = y.client.Status(ctx, task.ID)
 		return err != nil || task.State == tasks.Completed
 	})
 	if err != nil || task.Error != nil || task.Attempts != 2 {

@@ -11,6 +11,7 @@ type taskMetrics struct {
 	total *prometheus.CounterVec
 	wait  *prometheus.HistogramVec
 	run   *prometheus.HistogramVec
+	peak  *prometheus.HistogramVec
 }
 
 func newMetrics(reg prometheus.Registerer) *taskMetrics {
@@ -26,7 +27,11 @@ func newMetrics(reg prometheus.Registerer) *taskMetrics {
 			Name: "jobyard_task_run_seconds", Help: "Time an attempt ran.", Buckets: buckets,
 		}, []string{"kind"}),
 	}
-	reg.MustRegister(m.total, m.wait, m.run)
+	m.peak = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "jobyard_task_peak_memory_bytes", Help: "Highest resident memory of an attempt's runner.",
+		Buckets: prometheus.ExponentialBuckets(8<<20, 2, 8), // 8 MiB to 1 GiB
+	}, []string{"kind"})
+	reg.MustRegister(m.total, m.wait, m.run, m.peak)
 	return m
 }
 
@@ -44,4 +49,7 @@ func (m *taskMetrics) ended(r *run, o results.Outcome) {
 	m.total.WithLabelValues(r.kind, outcomes[o.Mode], string(reason)).Inc()
 	m.wait.WithLabelValues(r.kind).Observe(r.waited.Seconds())
 	m.run.WithLabelValues(r.kind).Observe(r.took.Seconds())
+	if o.PeakMemory > 0 {
+		m.peak.WithLabelValues(r.kind).Observe(float64(o.PeakMemory))
+	}
 }

@@ -10,22 +10,24 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
 )
 
-// Causes by which an attempt's context ends.
+// Causes by which an attempt's context ends: each says what becomes of it.
 var (
-	errCanceled = errors.New("canceled by a caller")
-	errShutdown = errors.New("the worker shuts down")
-	errTimeout  = errors.New("time limit")
+	errCanceled = &fault.Error{Verdict: fault.Canceled, Reason: tasks.ReasonCanceled, Message: "canceled by a caller"}
+	errShutdown = fault.RetryableError(tasks.ReasonInterrupted, "the worker shut down")
+	errTimeout  = fault.RetryableError(tasks.ReasonTimeout, "the task ran over its time limit")
+	errLost     = fault.RetryableError(tasks.ReasonInterrupted, "the worker lost the task")
 )
 
 // run is one attempt of one task.
 type run struct {
 	id, kind, queue string
 	payload         []byte
-	beside          bool // the payload lies beside the message
+	task            *asynq.Task // nil for a task of a bundle, whose payload is there
 	timeout         time.Duration
 	waited, took    time.Duration
 }
@@ -35,17 +37,21 @@ type step func(ctx context.Context, r *run) ([]byte, error)
 
 // handler is the life of an attempt, outermost first.
 func (w *Worker) handler(l *lane) asynq.Handler {
-	attempt := w.observed(l, slotted(l, limited(w.loaded(recovered(w.jobs[l.kind])))))
+	attempt := w.observed(l, slotted(l, limited(w.loaded(recovered(w.jobs[l.kind])), apart)))
 	return asynq.HandlerFunc(func(actx context.Context, t *asynq.Task) error {
+		if t.Headers()[results.HeaderBundle] != "" {
+			return w.runBundle(actx, l, t)
+		}
 		id, _ := asynq.GetTaskID(actx)
 		queue, _ := asynq.GetQueueName(actx)
-		r := &run{id: id, kind: l.kind, queue: queue, payload: t.Payload(), timeout: w.timeout(t)}
-		r.beside = t.Headers()[results.HeaderPayload] != ""
+		r := &run{id: id, kind: l.kind, queue: queue, task: t, timeout: w.timeout(t)}
 		ctx, cancel := context.WithCancelCause(actx)
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
+		ctx, used := isolation.WithAttempt(ctx, id, isolation.Limits{Wall: r.timeout})
 		defer l.queue.Ended()
 		outcome := judge(attempt(ctx, r))
+		outcome.PeakMemory = used.PeakMemory()
 		w.metrics.ended(r, outcome)
 		w.attempts.Ended(id, outcome)
 		return asynqError(outcome)
@@ -96,8 +102,12 @@ func slotted(l *lane, next func(ctx context.Context, r *run, release func()) ([]
 	}
 }
 
-// limited ends the attempt at its time limit, whether the job returns or not.
-func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
+// apart runs a job on a goroutine of its own.
+func apart(job func()) { go job() }
+
+// limited ends the attempt at its time limit, whether the job returns or not;
+// launch runs it on another goroutine.
+func limited(next step, launch func(job func())) func(context.Context, *run, func()) ([]byte, error) {
 	type answer struct {
 		out []byte
 		err error
@@ -105,15 +115,17 @@ func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
 	return func(ctx context.Context, r *run, release func()) ([]byte, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errTimeout)
 		answers := make(chan answer, 1)
-		go func() {
+		launch(func() {
 			defer release()
 			defer cancel()
 			out, err := next(ctx, r)
-			if err != nil && ctx.Err() != nil {
+			// What a job says once its context has ended is only that. A runner's
+			// fault has the verdict in it, and what the runner had used.
+			if _, killed := errors.AsType[*isolation.DeathError](err); err != nil && ctx.Err() != nil && !killed {
 				err = ended(ctx)
 			}
 			answers <- answer{out, err}
-		}()
+		})
 		select {
 		case a := <-answers:
 			return a.out, a.err
@@ -133,26 +145,33 @@ func limited(next step) func(context.Context, *run, func()) ([]byte, error) {
 
 // ended says why an attempt's context ended.
 func ended(ctx context.Context) error {
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errCanceled):
-		return (&fault.Error{Verdict: fault.Canceled, Reason: tasks.ReasonCanceled, Message: "canceled by a caller"})
-	case errors.Is(cause, errTimeout):
-		return fault.RetryableError(tasks.ReasonTimeout, "the task ran over its time limit").Because(cause)
-	default:
-		return fault.RetryableError(tasks.ReasonInterrupted, "the worker shut down or lost the task").Because(cause)
+	if f, ours := errors.AsType[*fault.Error](context.Cause(ctx)); ours {
+		return f
 	}
+	return errLost // asynq ended it
 }
 
-// loaded brings a large payload, which is not in asynq's message.
+// loaded brings the payload.
 func (w *Worker) loaded(next step) step {
 	return func(ctx context.Context, r *run) (out []byte, err error) {
-		if r.beside {
-			if r.payload, err = w.store.LargePayload(ctx, r.queue, r.id); err != nil {
-				return nil, fault.RetryableError(tasks.ReasonUpstream, "the payload could not be read").Because(err)
-			}
+		if r.payload, err = w.payload(ctx, r.task, r.queue, r.id); err != nil {
+			return nil, err
 		}
 		return next(ctx, r)
 	}
+}
+
+// payload is what a task was handed over with; a large one is not in asynq's
+// message.
+func (w *Worker) payload(ctx context.Context, t *asynq.Task, queue, id string) ([]byte, error) {
+	if t.Headers()[results.HeaderPayload] == "" {
+		return t.Payload(), nil
+	}
+	payload, err := w.store.LargePayload(ctx, queue, id)
+	if err != nil {
+		return nil, fault.RetryableError(tasks.ReasonUpstream, "the payload could not be read").Because(err)
+	}
+	return payload, nil
 }
 
 // recovered turns a panic of the job into a fault.

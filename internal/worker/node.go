@@ -9,7 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
-	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/isolation"
 )
 
 // Node is what the worker tells of itself.
@@ -18,8 +18,17 @@ func (w *Worker) Node() broker.Node {
 	n := broker.Node{
 		ID: w.id, Host: w.host, PID: os.Getpid(), Version: version(), State: w.state.Load().(string),
 		StartedAt: w.started.UTC(), SeenAt: time.Now().UTC(), RSS: u.RSS, HeapLive: u.HeapLive, MemoryLimit: w.limit,
-		Goroutines: u.Goroutines, CPUPercent: u.CPUPercent, OpenFiles: u.OpenFiles, Isolation: "none",
+		Goroutines: u.Goroutines, CPUPercent: u.CPUPercent, OpenFiles: u.OpenFiles, Isolation: string(isolation.None),
 		Kinds: make(map[string]broker.NodeKind, len(w.lanes)),
+	}
+	if w.runners != nil {
+		n.Isolation = string(w.runners.Level())
+		for _, r := range w.runners.List() {
+			n.RSS += r.RSS // the node's memory is that of all its processes
+			n.Runners = append(n.Runners, broker.NodeRunner{
+				PID: r.PID, Kind: r.Kind, State: r.State, Task: r.Task, RSS: r.RSS, AgeSeconds: int64(r.Age.Seconds()), Done: r.Done,
+			})
+		}
 	}
 	for _, l := range w.lanes {
 		n.Kinds[l.kind] = broker.NodeKind{
@@ -89,12 +98,6 @@ func (w *Worker) endLease(ctx context.Context) {
 	if err := w.broker.EndLease(ctx, w.id); err != nil {
 		w.log.Warn().Err(err).Msg("lease not given up")
 	}
-}
-
-// recovered tells what became of the tasks of nodes that are gone.
-func (w *Worker) recovered(nodes []string, did results.Reclaimed) {
-	w.log.Warn().Strs("gone", nodes).Int("handed_back", did.HandedBack).Int("quarantined", did.Quarantined).
-		Int("expired_dead_letters", did.Expired).Msg("tasks recovered")
 }
 
 // asynqLog writes asynq's lines into ours.

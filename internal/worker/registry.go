@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/jobs/configgen"
 	"github.com/jobyard/jobyard/internal/jobs/documentparse"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch"
@@ -23,6 +26,8 @@ import (
 type Registry struct {
 	// Jobs are what a worker runs.
 	Jobs Jobs
+	// Runners are the child processes in which some of them do their work.
+	Runners *Runners
 
 	replica *library.Replica
 	client  redis.UniversalClient // the replica's own: it blocks
@@ -32,7 +37,14 @@ type Registry struct {
 // RegistryConfig are the settings of the jobs.
 type RegistryConfig struct {
 	// DataDir keeps the index between starts; empty means a temporary one.
-	DataDir   string
+	DataDir string
+	// Slots is how many tasks of a kind run at once, as in Config.
+	Slots map[string]int
+	// Inline runs every job in this process; otherwise Sandbox says what happens
+	// where a runner cannot be locked in, and JobMemory is its ceiling in bytes.
+	Inline    bool
+	Sandbox   isolation.Mode
+	JobMemory int64
 	Search    search.Config
 	SDK       sdkfetch.Config
 	Documents documentparse.Config
@@ -40,16 +52,25 @@ type RegistryConfig struct {
 
 // DefaultRegistryConfig returns the jobs' defaults.
 func DefaultRegistryConfig() RegistryConfig {
-	return RegistryConfig{Search: search.DefaultConfig(), SDK: sdkfetch.DefaultConfig(), Documents: documentparse.DefaultConfig()}
+	return RegistryConfig{
+		Slots: DefaultConfig().Slots, Sandbox: isolation.Auto, JobMemory: 256 << 20, Search: search.DefaultConfig(), SDK: sdkfetch.DefaultConfig(), Documents: documentparse.DefaultConfig(),
+	}
 }
 
 // Validate reports every setting that is out of bounds.
 func (c RegistryConfig) Validate() error {
-	return errors.Join(c.Search.Validate(), c.SDK.Validate(), c.Documents.Validate())
+	var errs []error
+	if !slices.Contains([]isolation.Mode{isolation.Required, isolation.Auto, isolation.Off}, c.Sandbox) {
+		errs = append(errs, fmt.Errorf("isolation must be required, auto or off, got %q", c.Sandbox))
+	}
+	if c.JobMemory < 64<<20 || c.JobMemory > 64<<30 {
+		errs = append(errs, fmt.Errorf("job memory must be from 64MiB to 64GiB, got %d bytes", c.JobMemory))
+	}
+	return errors.Join(append(errs, c.Search.Validate(), c.SDK.Validate(), c.Documents.Validate())...)
 }
 
 // OpenRegistry opens what the jobs need. A new kind is one line here.
-func OpenRegistry(ctx context.Context, cfg RegistryConfig, b *broker.Broker, log zerolog.Logger) (*Registry, error) {
+func OpenRegistry(ctx context.Context, cfg RegistryConfig, b *broker.Broker, log zerolog.Logger, reg prometheus.Registerer) (*Registry, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -69,12 +90,23 @@ func OpenRegistry(ctx context.Context, cfg RegistryConfig, b *broker.Broker, log
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	fetches := sdkfetch.New(cfg.SDK, sdkfetch.Extract, writer.Put)
-	parses := documentparse.New(documentparse.Collaborators{Parse: documentparse.Parse, Fetch: r.fetcher.Fetch, Index: writer.Put})
+	if r.Runners, err = openRunners(cfg, log, reg); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the runners: %w", err), r.Close())
+	}
+	pools := r.Runners.pools
+	fetches := sdkfetch.New(cfg.SDK, isolation.Remote(pools[tasks.SDKFetch.Name()], extractFunc, sdkfetch.Extract), writer.Put)
+	generator, err := configgen.New()
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	parses := documentparse.New(documentparse.Collaborators{
+		Parse: isolation.Remote(pools[tasks.DocumentParse.Name()], parseFunc, documentparse.Parse),
+		Fetch: r.fetcher.Fetch, Index: writer.Put,
+	})
 
 	Register(r.Jobs, tasks.Search, searches.Handle)
 	Register(r.Jobs, tasks.SDKFetch, fetches.Handle)
-	Register(r.Jobs, tasks.ConfigGen, configgen.Generate)
+	Register(r.Jobs, tasks.ConfigGen, isolation.Remote(pools[tasks.ConfigGen.Name()], generateFunc, generator.Handle))
 	Register(r.Jobs, tasks.DocumentParse, parses.Handle)
 	return r, nil
 }
@@ -86,8 +118,11 @@ func (r *Registry) Run(ctx context.Context) error { return r.replica.Run(ctx) }
 func (r *Registry) Close() error {
 	r.fetcher.Close()
 	var err error
+	if r.Runners != nil {
+		err = r.Runners.Close()
+	}
 	if r.replica != nil {
-		err = r.replica.Close()
+		err = errors.Join(err, r.replica.Close())
 	}
 	return errors.Join(err, r.client.Close())
 }

@@ -85,6 +85,7 @@ type Worker struct {
 	store    *results.Store
 	attempts *results.Attempts
 	jobs     Jobs
+	runners  *Runners
 	log      zerolog.Logger
 	metrics  *taskMetrics
 	meter    *memwatch.Meter
@@ -108,7 +109,7 @@ type lane struct {
 type counts struct{ completed, failed atomic.Int64 }
 
 // New returns a worker for the jobs; reg receives its metrics.
-func New(cfg Config, b *broker.Broker, jobs Jobs, log zerolog.Logger, reg prometheus.Registerer) (*Worker, error) {
+func New(cfg Config, b *broker.Broker, jobs *Registry, log zerolog.Logger, reg prometheus.Registerer) (*Worker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func New(cfg Config, b *broker.Broker, jobs Jobs, log zerolog.Logger, reg promet
 	salt := make([]byte, 3)
 	rand.Read(salt) // never fails
 	w := &Worker{
-		cfg: cfg, broker: b, store: results.New(b), jobs: jobs, log: log, metrics: newMetrics(reg),
+		cfg: cfg, broker: b, store: results.New(b), jobs: jobs.Jobs, runners: jobs.Runners, log: log, metrics: newMetrics(reg),
 		meter: memwatch.NewMeter(), limit: memwatch.Limit(), host: host, started: time.Now(),
 		id: fmt.Sprintf("%.40s-%s", host, hex.EncodeToString(salt)),
 	}
@@ -127,7 +128,7 @@ func New(cfg Config, b *broker.Broker, jobs Jobs, log zerolog.Logger, reg promet
 	w.state.Store("running")
 	for _, kind := range tasks.KindNames() {
 		if n := cfg.Slots[kind]; n > 0 {
-			if jobs[kind] == nil {
+			if jobs.Jobs[kind] == nil {
 				return nil, fmt.Errorf("no job is registered for kind %s", kind)
 			}
 			w.lanes = append(w.lanes, w.newLane(kind, n))
@@ -162,7 +163,8 @@ const (
 	// have ended.
 	handBackTimeout = 2 * time.Second
 	// stopGrace is how long an attempt may take to notice that it is to stop.
-	stopGrace = 500 * time.Millisecond
+	// A runner has 200 ms after its signal, and is reaped within 600 ms.
+	stopGrace = 900 * time.Millisecond
 )
 
 // Run serves until ctx ends, and then drains. It returns nil after a drain.
@@ -180,7 +182,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.listen(alive) })
 	background.Go(func() { w.beat(alive) })
 	background.Go(func() { w.holdLease(alive) })
-	background.Go(func() { w.store.Recover(alive, w.recovered) }) //nolint:errcheck // ends only with alive
+	background.Go(func() { w.store.Recover(alive, results.LogRecovery(w.log)) }) //nolint:errcheck // ends only with alive
 	defer background.Wait()
 	defer end()
 	for i, l := range w.lanes {
@@ -242,6 +244,7 @@ func (w *Worker) drain(lanes []*lane) error {
 		stopping.Go(l.server.Shutdown)
 	}
 	stopping.Wait()
+	w.attempts.Noted()
 	w.state.Store("stopped")
 	w.log.Info().Msg("worker stopped")
 	return nil

@@ -48,7 +48,7 @@ func startOn(t *testing.T, b *broker.Broker, slots int, jobs Jobs, change ...fun
 	for _, c := range change {
 		c(&cfg)
 	}
-	w, err := New(cfg, b, jobs, zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), prometheus.NewRegistry())
+	w, err := New(cfg, b, &Registry{Jobs: jobs}, zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestWorker_DrainHandsBackUncounted(t *testing.T) {
 	}
 	<-running
 	y.stop()
-	got, err := y.client.Task(ctx, task.ID)
+	got, err := y.client.Status(ctx, task.ID)
 	if err != nil || got.State != tasks.Pending || got.Attempts != 0 {
 		t.Fatalf("got %+v, %v, want it pending and no attempt spent", got, err)
 	}
@@ -290,7 +290,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	br := brokertest.Start(b)
 	cfg := DefaultConfig()
 	cfg.Slots = map[string]int{"search": 4}
-	w, err := New(cfg, br, searching(func(context.Context, string) (string, error) { return "", nil }), zerolog.Nop(), prometheus.NewRegistry())
+	w, err := New(cfg, br, &Registry{Jobs: searching(func(context.Context, string) (string, error) { return "", nil })}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func TestJob_Handle_repeatable(t *testing.T) {
 			want := render(first)
 			runs := 20
 			if strings.HasSuffix(name, "-full") {
-				runs = 200
+				runs = sweep
 			}
 			for range runs {
 				again, err := j.Handle(t.Context(), p)

@@ -91,9 +91,12 @@ func (j *Job) content(t template.Template, p tasks.ConfigGenPayload, d *template
 		}
 		data = newMerger(d, f).merge(have, data)
 	}
-	content, err := write(s, d, f, old, known, data)
+	content, remark, err := write(s, f, old, known, data)
 	if err != nil {
 		return "", err
+	}
+	if remark != "" {
+		d.Info(f.Path, nil, "%s", remark)
 	}
 	if object, ok := data.(*tree.Object); ok && f.Check != nil {
 		f.Check(object, d)
@@ -115,26 +118,22 @@ func text(old string, known bool, d *template.Draft, f template.File) string {
 	return f.Text
 }
 
-// write makes the text and proves that it reads back as the data.
-func write(s syntax.Syntax, d *template.Draft, f template.File, old string, known bool, data any) (string, error) {
-	var content, remark string
-	var err error
+// write makes the text and proves that it reads back as the data. It may have a
+// remark for the user.
+func write(s syntax.Syntax, f template.File, old string, known bool, data any) (content, remark string, err error) {
 	if known {
 		content, remark, err = s.Edit(old, data)
 	} else {
 		content, err = s.Encode(data, f.Notes)
 	}
 	if err != nil {
-		return "", tasks.Invalid("payload.parameters", fmt.Sprintf("%s cannot be written: %v", f.Path, err))
-	}
-	if remark != "" {
-		d.Info(f.Path, nil, "%s", remark)
+		return "", "", tasks.Invalid("payload.parameters", fmt.Sprintf("%s cannot be written: %v", f.Path, err))
 	}
 	again, err := s.Decode(content)
 	if err != nil || !tree.Equal(again, data) {
-		return "", fault.PermanentError(tasks.ReasonUnknown, "%s does not read back as it was written", f.Path).Because(err)
+		return "", "", fault.PermanentError(tasks.ReasonUnknown, "%s does not read back as it was written", f.Path).Because(err)
 	}
-	return content, nil
+	return content, remark, nil
 }
 
 func unreadable(path string, err error) error {

@@ -117,8 +117,7 @@ func TestJob_Handle_no_code_in_javascript(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = j.Handle(t.Context(), tasks.ConfigGenPayload{Template: "expo-app", Parameters: raw})
-		var in *tasks.InvalidError
-		if !errors.As(err, &in) {
+		if _, refused := errors.AsType[*tasks.InvalidError](err); !refused {
 			t.Errorf("%q was not refused: %v", evil, err)
 		}
 	}

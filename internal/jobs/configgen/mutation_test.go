@@ -25,7 +25,7 @@ func TestJob_Handle_mutated_parameters(t *testing.T) {
 			}
 			rng := rand.New(rand.NewPCG(uint64(len(name)), 7))
 			passed := 0
-			for range 200 {
+			for range sweep {
 				m := mutator{rng: rng, odds: 60}
 				p.Parameters = json.RawMessage(tree.IndentJSON(m.value(valid), "", ""))
 				r, err := j.Handle(t.Context(), p)

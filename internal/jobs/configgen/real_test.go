@@ -2,6 +2,7 @@ package configgen
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -160,9 +161,7 @@ func TestSchemas_are_valid(t *testing.T) {
 	}
 	for _, tpl := range registry() {
 		all := map[string][]byte{"parameters": tpl.Parameters}
-		for name, raw := range tpl.Outputs {
-			all[name] = raw
-		}
+		maps.Copy(all, tpl.Outputs)
 		for name, raw := range all {
 			var doc any
 			if err := json.Unmarshal(raw, &doc); err != nil {

@@ -90,16 +90,16 @@ type nesting struct {
 func (n *nesting) next(line []byte) int {
 	column := 0
 	for len(line) > 0 {
-		switch c := line[0]; {
-		case c == ' ':
+		switch line[0] {
+		case ' ':
 			column++
 			line = line[1:]
 			continue
-		case c == '\t':
+		case '\t':
 			column += 4 - column%4
 			line = line[1:]
 			continue
-		case c == '\n':
+		case '\n':
 			n.blank = true
 			return len(n.columns)
 		}

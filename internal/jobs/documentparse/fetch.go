@@ -163,7 +163,7 @@ func (f *Fetcher) dial(ctx context.Context, network, hostPort string) (net.Conn,
 		if a = a.Unmap(); !f.allowed(a) {
 			continue
 		}
-		conn, err := dialer.DialContext(ctx, network, netip.AddrPortFrom(a, portNumber(port)).String())
+		conn, err := dialer.DialContext(ctx, network, netip.AddrPortFrom(a, portNumber(ctx, port)).String())
 		if err == nil {
 			return conn, nil
 		}
@@ -172,8 +172,8 @@ func (f *Fetcher) dial(ctx context.Context, network, hostPort string) (net.Conn,
 	return nil, last
 }
 
-func portNumber(s string) uint16 {
-	n, err := net.LookupPort("tcp", s)
+func portNumber(ctx context.Context, s string) uint16 {
+	n, err := net.DefaultResolver.LookupPort(ctx, "tcp", s)
 	if err != nil {
 		return 0
 	}
@@ -208,8 +208,7 @@ func isPublic(a netip.Addr) bool {
 
 // networkFault tells what happened on the way to an answer.
 func networkFault(ctx context.Context, err error) error {
-	var whole *url.Error
-	if errors.As(err, &whole) {
+	if whole, ok := errors.AsType[*url.Error](err); ok {
 		err = whole.Err // without the address, whose query may hold a secret
 	}
 	var known *fault.Error

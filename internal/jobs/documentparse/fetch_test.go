@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,13 +39,17 @@ func testServer(t *testing.T) *httptest.Server {
 		fmt.Fprint(w, "# Hello")
 	})
 	mux.HandleFunc("/status/{code}", func(w http.ResponseWriter, r *http.Request) {
-		var code int
-		fmt.Sscan(r.PathValue("code"), &code)
+		code, err := strconv.Atoi(r.PathValue("code"))
+		if err != nil {
+			t.Error(err)
+		}
 		w.WriteHeader(code)
 	})
 	mux.HandleFunc("/hop/{n}", func(w http.ResponseWriter, r *http.Request) {
-		var n int
-		fmt.Sscan(r.PathValue("n"), &n)
+		n, err := strconv.Atoi(r.PathValue("n"))
+		if err != nil {
+			t.Error(err)
+		}
 		if n == 0 {
 			http.Redirect(w, r, "/doc", http.StatusFound)
 			return

@@ -3,6 +3,7 @@ package documentparse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -143,12 +144,7 @@ func isTag(n *html.Node, tags ...atom.Atom) bool {
 	if n.Type != html.ElementNode {
 		return false
 	}
-	for _, t := range tags {
-		if n.DataAtom == t {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(tags, n.DataAtom)
 }
 
 // nodeText is the text below n on one line, up to limit bytes.

@@ -173,7 +173,7 @@ func textLength(n *html.Node) int {
 	}
 	total := 0
 	if n.Type == html.TextNode {
-		for _, f := range strings.Fields(n.Data) {
+		for f := range strings.FieldsSeq(n.Data) {
 			total += len(f)
 		}
 	}

@@ -92,7 +92,7 @@ func hasToken(n *html.Node, tokens map[string]bool) bool {
 		if a.Key != "class" && a.Key != "id" {
 			continue
 		}
-		for _, t := range strings.Fields(clip(a.Val, 1000)) {
+		for t := range strings.FieldsSeq(clip(a.Val, 1000)) {
 			if tokens[strings.ToLower(t)] {
 				return true
 			}

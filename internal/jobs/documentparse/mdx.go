@@ -2,6 +2,7 @@ package documentparse
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -212,8 +213,8 @@ func (m *mdxStripper) column() int {
 func (m *mdxStripper) flowTag(t jsxTag, prefix string, column int) {
 	switch {
 	case t.closing:
-		for i := len(m.open) - 1; i >= 0; i-- {
-			if m.open[i].name == t.name {
+		for i, opened := range slices.Backward(m.open) {
+			if opened.name == t.name {
 				m.open = m.open[:i]
 				break
 			}

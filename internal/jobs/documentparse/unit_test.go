@@ -125,7 +125,7 @@ func TestDetectLanguage(t *testing.T) {
 		{"这是一个中文句子。", "", "zh"}, {"x", "", ""},
 		{"The quick brown fox jumps over the lazy dog, and then it goes home to its family in the forest.", "", "en"},
 		{"Сервис читает документ и извлекает содержимое страницы. Это новый способ.", "", "ru"},
-		{"De gebruiker moet zijn gegevens bijwerken voordat hij verder kan gaan met het proces, want anders blijft de aanvraag liggen.", "", "nl"},
+		{"De gebruiker moet zijn gegevens bijwerken voordat hij verder kan gaan met het proces, want anders blijft de aanvraag liggen.", "", "nl"}, //nolint:misspell // Dutch
 		// Equal distances to two languages: the answer must not depend on map order.
 		{"ŸÓ4Á, ž½+*êjDÓUlš8Ò“Î » äÿP*g£_‰) { ¸return}", "", ""},
 	} {

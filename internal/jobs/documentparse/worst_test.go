@@ -36,7 +36,7 @@ var worstMarkdown = map[string]func(n int) string{
 	"parentheses":      func(n int) string { return "http://a.b/" + strings.Repeat("(", n) + strings.Repeat(")", n) },
 	"quotes":           func(n int) string { return strings.Repeat(">", n) + "a" },
 	"list on a line":   func(n int) string { return strings.Repeat("* ", n) + "a" },
-	"nested list":      func(n int) string { return nestedList(n) },
+	"nested list":      nestedList,
 	"blanks in a list": func(n int) string { return nestedList(90) + strings.Repeat("\n", n) + "b" },
 	"lazy quote":       func(n int) string { return strings.Repeat("> ", 90) + "a\n" + strings.Repeat("b\n", n) },
 	"definitions": func(n int) string {
@@ -143,7 +143,7 @@ func TestWorstHTML(t *testing.T) {
 func measureWorst(t *testing.T, name string, in Input, limit int, source func(int) string) {
 	t.Run(name, func(t *testing.T) {
 		if !*worst {
-			limit = 32 << 10
+			limit = worstSize
 		}
 		var slowest time.Duration
 		at := 0

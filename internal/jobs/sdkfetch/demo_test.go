@@ -2,6 +2,7 @@ package sdkfetch
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/localregistry"
@@ -182,16 +185,20 @@ func TestHandle_CatchesForgery(t *testing.T) {
 
 func TestHandle_SaysWhyNothingIsVerified(t *testing.T) {
 	t.Parallel()
+	_, otherKey, err := note.GenerateKey(rand.Reader, "other.example.test")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		set  func(*Config)
 		text string
 	}{
 		"no database":                  {func(c *Config) { c.Go.SumDB = "" }, "not set"},
 		"off":                          {func(c *Config) { c.Go.SumDB = "off" }, "is off"},
-		"a name alone":                 {func(c *Config) { c.Go.SumDB = "sum.example.test" }, "name+key"},
+		"a name alone":                 {func(c *Config) { c.Go.SumDB = "sum.example.test" }, `set GOSUMDB="sum.example.test+<hash>+<key>"`},
 		"a broken key":                 {func(c *Config) { c.Go.SumDB = "sum.example.test+key" }, "cannot be read"},
 		"an exempt module":             {func(c *Config) { c.Go.NoSumDB = "example.test" }, "exempts"},
-		"a database that no proxy has": {func(c *Config) { c.Go.SumDB = strings.Replace(c.Go.SumDB, "sum.", "other.", 1) }, "cannot be read"},
+		"a database that no proxy has": {func(c *Config) { c.Go.SumDB = otherKey }, "https://other.example.test"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -25,7 +25,8 @@ type World struct {
 
 // Discover returns DefaultConfig with the addresses that the ecosystems' own
 // settings give: the environment first, then .npmrc in the home folder, then
-// what the go and npm commands say. What nothing gives stays empty.
+// what the go and npm commands say. What nothing gives stays empty. The key of
+// the checksum database that GOSUMDB names is the go command's.
 func Discover(ctx context.Context, w World) Config {
 	c := DefaultConfig()
 	c.Go = w.golang(ctx)
@@ -42,23 +43,35 @@ func (w World) run(ctx context.Context, name string, args ...string) ([]byte, er
 	return w.Run(ctx, name, args...)
 }
 
+// golang asks the go command even where the environment has the addresses: what
+// keeps modules private may stand in the settings that go env -w writes.
 func (w World) golang(ctx context.Context) gomod.Settings {
-	names := []string{"GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB"}
-	set, complete := map[string]string{}, true
-	for _, n := range names {
-		set[n] = w.Getenv(n)
-		// The lists are mostly empty, so only these two tell that go must be asked.
-		complete = complete && (set[n] != "" || n != "GOPROXY" && n != "GOSUMDB")
+	names := []string{"GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOROOT"}
+	var said map[string]string
+	if raw, err := w.run(ctx, "go", append([]string{"env", "-json"}, names...)...); err != nil || json.Unmarshal(raw, &said) != nil {
+		said = nil
 	}
-	if !complete {
-		var said map[string]string
-		if raw, err := w.run(ctx, "go", append([]string{"env", "-json"}, names...)...); err == nil && json.Unmarshal(raw, &said) == nil {
-			for _, n := range names {
-				set[n] = cmp.Or(set[n], said[n])
-			}
+	set := map[string]string{}
+	for _, n := range names {
+		set[n] = cmp.Or(w.Getenv(n), said[n])
+	}
+	return gomod.Settings{Proxy: set["GOPROXY"], Private: set["GOPRIVATE"], NoProxy: set["GONOPROXY"], NoSumDB: set["GONOSUMDB"],
+		SumDB: w.sumDB(set["GOSUMDB"], set["GOROOT"])}
+}
+
+// sumDB completes GOSUMDB, whose default is a name, with the key that the go
+// command has for it: this program holds no key of its own.
+func (w World) sumDB(setting, root string) string {
+	if root == "" || !gomod.NeedsKey(setting) {
+		return setting
+	}
+	var source []byte
+	for _, file := range []string{"key.go", "sumdb.go"} {
+		if raw, err := w.ReadFile(filepath.Join(root, "src", "cmd", "go", "internal", "modfetch", file)); err == nil {
+			source = append(source, raw...)
 		}
 	}
-	return gomod.Settings{Proxy: set["GOPROXY"], Private: set["GOPRIVATE"], NoProxy: set["GONOPROXY"], NoSumDB: set["GONOSUMDB"], SumDB: set["GOSUMDB"]}
+	return gomod.CompleteSumDB(setting, source)
 }
 
 func (w World) node(ctx context.Context) npm.Settings {

@@ -121,11 +121,7 @@ func unpacking(err error) error {
 
 func isReadme(p string) bool {
 	name := strings.ToLower(p)
-	switch strings.TrimSuffix(name, path.Ext(name)) {
-	case "readme":
-		return !strings.Contains(p, "/")
-	}
-	return false
+	return strings.TrimSuffix(name, path.Ext(name)) == "readme"
 }
 
 // readme takes the readme in the root, Markdown before other forms.
@@ -205,8 +201,13 @@ func (x *Extracted) node(ctx context.Context, a Archive, c archive.Contents) err
 	if err != nil {
 		return err
 	}
-	if res.Entry == "" {
+	if declarations := countDeclarations(c); res.Entry == "" && declarations > 0 {
+		x.warn("no import path leads to the package's %d TypeScript declarations, so its API is not known", declarations)
+	} else if res.Entry == "" {
 		x.warn("the package has no TypeScript declarations, so its API is not known")
+	}
+	if n := len(res.Unlisted); n > 0 {
+		x.warn("import paths that the API does not list: %d, as %s", n, strings.Join(res.Unlisted[:min(n, 5)], ", "))
 	}
 	if len(res.Foreign) > 0 {
 		x.warn("the API also passes on everything of %s, which is not listed", strings.Join(res.Foreign[:min(len(res.Foreign), 10)], ", "))
@@ -216,9 +217,19 @@ func (x *Extracted) node(ctx context.Context, a Archive, c archive.Contents) err
 	}
 	x.APITruncated = res.Truncated
 	for _, s := range res.Symbols {
-		x.API = append(x.API, tasks.SDKSymbol{Package: a.Name, Name: s.Name, Kind: s.Kind, Signature: s.Signature, Doc: s.Doc})
+		x.API = append(x.API, tasks.SDKSymbol{Package: a.Name + s.Subpath, Name: s.Name, Kind: s.Kind, Signature: s.Signature, Doc: s.Doc})
 	}
 	return nil
+}
+
+func countDeclarations(c archive.Contents) int {
+	n := 0
+	for _, f := range c.Files {
+		if dts.IsDeclaration(f.Path) {
+			n++
+		}
+	}
+	return n
 }
 
 // trimAPI keeps the API's texts within their bound.

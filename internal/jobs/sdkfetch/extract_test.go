@@ -166,9 +166,9 @@ func TestHandle_NeverLeavesTheRegistry(t *testing.T) {
 	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/named":
-			fmt.Fprintf(w, `{"name":"named","versions":{"1.0.0":{"dist":{"tarball":"%s/secret.tgz"}}}}`, inside.URL)
+			_, _ = fmt.Fprintf(w, `{"name":"named","versions":{"1.0.0":{"dist":{"tarball":"%s/secret.tgz"}}}}`, inside.URL)
 		case "/sent":
-			fmt.Fprintf(w, `{"name":"sent","versions":{"1.0.0":{}}}`)
+			_, _ = fmt.Fprintf(w, `{"name":"sent","versions":{"1.0.0":{}}}`)
 		case "/sent/-/sent-1.0.0.tgz", "/a.test/m/@v/list":
 			http.Redirect(w, r, inside.URL+"/secret", http.StatusTemporaryRedirect)
 		default:
@@ -204,4 +204,49 @@ func FuzzExtract(f *testing.F) {
 			t.Fatalf("got %d names, %v", len(x.API), err)
 		}
 	})
+}
+
+func TestFetch_SaysThatVersionsWereCut(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, maxVersions, maxVersions + 1} {
+		f := fetch{}
+		f.versions(make([]string, n))
+		if len(f.result.Versions) != min(n, maxVersions) || (len(f.result.Warnings) == 1) != (n > maxVersions) {
+			t.Errorf("%d: got %d versions and %v", n, len(f.result.Versions), f.result.Warnings)
+		}
+	}
+}
+
+// TestExtract_SaysWhatTheAPILeavesOut tells apart no declarations, declarations
+// that nothing leads to, and import paths beside the package itself.
+func TestExtract_SaysWhatTheAPILeavesOut(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		manifest string
+		files    map[string]string
+		pkg      string // of the names in the API
+		text     string
+	}{
+		"no declarations": {`{"name":"pkg"}`, nil, "", "has no TypeScript declarations"},
+		"none is led to":  {`{"name":"pkg","main":"index.js"}`, map[string]string{"types/a.d.ts": "export const a: 1"}, "", "no import path leads to the package's 1"},
+		"further paths": {`{"name":"pkg","exports":{".":"./index.js","./a":"./a.js"}}`,
+			map[string]string{"index.d.ts": "export const i: 1", "a.d.ts": "export const a: 1"}, "pkg", "does not list: 1, as ./a"},
+		"only a path inside": {`{"name":"pkg","exports":{"./a":"./a.js"}}`, map[string]string{"a.d.ts": "export const a: 1"}, "pkg/a", ""},
+	} {
+		files := map[string]string{"package/package.json": c.manifest}
+		for p, text := range c.files {
+			files["package/"+p] = text
+		}
+		x, err := Extract(t.Context(), Archive{Ecosystem: "npm", Name: "pkg", Version: "1.0.0", Data: tgz(t, files), Limits: DefaultConfig().Archive, API: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkg := ""
+		if len(x.API) > 0 {
+			pkg = x.API[0].Package
+		}
+		if warned := strings.Join(x.Warnings, "\n"); pkg != c.pkg || !strings.Contains(warned, c.text) || c.text == "" && warned != "" {
+			t.Errorf("%s: got names of %q and the warnings %q", name, pkg, warned)
+		}
+	}
 }

@@ -45,7 +45,7 @@ func (f *fetch) document(x Extracted) library.Document {
 	}
 	h := sha256.New()
 	for _, s := range d.Sections {
-		fmt.Fprintf(h, "%q %q %q\n", s.Heading, s.Body, s.Code)
+		_, _ = fmt.Fprintf(h, "%q %q %q\n", s.Heading, s.Body, s.Code)
 	}
 	d.SHA256 = hex.EncodeToString(h.Sum(nil))
 	return d

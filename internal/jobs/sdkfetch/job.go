@@ -66,6 +66,14 @@ func (f *fetch) warn(format string, args ...any) {
 	f.result.Warnings = append(f.result.Warnings, fmt.Sprintf(format, args...))
 }
 
+// versions takes the list over, newest first, within its bound.
+func (f *fetch) versions(newest []string) {
+	f.result.Versions = append(f.result.Versions, newest[:min(len(newest), maxVersions)]...)
+	if len(newest) > maxVersions {
+		f.warn("the list of versions was cut at the newest %d of %d", maxVersions, len(newest))
+	}
+}
+
 func (f *fetch) run(ctx context.Context) error {
 	var x Extracted
 	var err error

@@ -1,6 +1,7 @@
 package sdkfetch
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -57,9 +58,9 @@ func (f *fetch) moduleVersion(found gomod.Found) {
 	r.Repository = gomod.Repository(f.payload.Name, found.Info)
 	newest := slices.Clone(found.Versions)
 	slices.Reverse(newest)
-	r.Versions = append(r.Versions, newest[:min(len(newest), maxVersions)]...)
-	if found.Latest != "" {
-		r.Tags["latest"] = found.Latest
+	f.versions(newest)
+	if newest := cmp.Or(found.Newest(), found.Latest); newest != "" {
+		r.Tags["latest"] = newest
 	}
 	if found.LatestMod == nil {
 		f.warn("the latest version's go.mod could not be read, so deprecation and retraction are not known")

@@ -54,7 +54,7 @@ func (f *fetch) packument(p *npm.Packument, version string) {
 	r := &f.result
 	r.Version = version
 	r.PublishedAt = p.Times[version]
-	r.Versions = p.Numbers(maxVersions)
+	f.versions(p.Numbers(len(p.Versions)))
 	r.Tags = p.Tags
 	r.Deprecated = p.Notice(version)
 	if r.PublishedAt.IsZero() {

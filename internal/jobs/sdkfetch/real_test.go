@@ -100,7 +100,8 @@ func throughJSON(ctx context.Context, a Archive) (Extracted, error) {
 		return Extracted{}, err
 	}
 	var out Extracted
-	return out, json.Unmarshal(raw, &out)
+	err = json.Unmarshal(raw, &out)
+	return out, err
 }
 
 func handle(t *testing.T, j *Job, ecosystem, name, version string, include ...string) (tasks.SDKFetchResult, error) {

@@ -125,3 +125,34 @@ func serve(tb testing.TB, docs []library.Document) *Job {
 }
 
 func mb(n int64) float64 { return float64(n) / (1 << 20) }
+
+// judged is one query of the shared data with what answers it.
+type judged struct {
+	Query      string   `json:"query"`
+	QueryTypo  string   `json:"query_typo"`
+	Rel        []string `json:"rel"`
+	RelSection string   `json:"rel_section"`
+	Exclude    []string `json:"exclude"`
+}
+
+func loadQueries(tb testing.TB, name string) []judged {
+	tb.Helper()
+	f, err := os.Open(datatest.Path(tb, "search", name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	var out []judged
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var q judged
+		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
+			tb.Fatal(err)
+		}
+		out = append(out, q)
+	}
+	if err := lines.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	return out
+}

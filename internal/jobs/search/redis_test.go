@@ -32,7 +32,7 @@ func startRedis(tb testing.TB) redis.UniversalClient {
 		if time.Now().After(deadline) {
 			tb.Fatal("redis-server did not start")
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // polls with a deadline
 	}
 	return client
 }

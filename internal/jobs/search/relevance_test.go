@@ -1,47 +1,17 @@
+//go:build !race
+
 package search
 
+// Relevance has nothing concurrent in it, and the race detector makes it take
+// ten minutes: it is judged without.
+
 import (
-	"bufio"
-	"encoding/json"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
-	"github.com/jobyard/jobyard/internal/datatest"
 	"github.com/jobyard/jobyard/tasks"
 )
-
-// judged is one query of the shared data with what answers it.
-type judged struct {
-	Query      string   `json:"query"`
-	QueryTypo  string   `json:"query_typo"`
-	Rel        []string `json:"rel"`
-	RelSection string   `json:"rel_section"`
-	Exclude    []string `json:"exclude"`
-}
-
-func loadQueries(tb testing.TB, name string) []judged {
-	tb.Helper()
-	f, err := os.Open(datatest.Path(tb, "search", name))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	var out []judged
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var q judged
-		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
-			tb.Fatal(err)
-		}
-		out = append(out, q)
-	}
-	if err := lines.Err(); err != nil {
-		tb.Fatal(err)
-	}
-	return out
-}
 
 // measure returns MRR@10 and nDCG@10 over the queries; each has one answer. A
 // page stands where its best section does, without the excluded pages.
@@ -94,7 +64,7 @@ func rank(t *testing.T, j *Job, q judged, text string, limit int) []string {
 }
 
 func TestRelevance(t *testing.T) {
-	skipIfSlow(t)
+	skipIfShort(t)
 	t.Parallel()
 	titles, anchors := loadQueries(t, "queries-titles.jsonl"), loadQueries(t, "queries-anchors.jsonl")
 	job := serve(t, loadCorpus(t, "corpus.jsonl.gz", true))
@@ -110,7 +80,7 @@ func TestRelevance(t *testing.T) {
 }
 
 func TestRelevance_Japanese(t *testing.T) {
-	skipIfSlow(t)
+	skipIfShort(t)
 	t.Parallel()
 	queries := loadQueries(t, "queries-ja-heading.jsonl")
 	job := serve(t, loadCorpus(t, "corpus-ja.jsonl.gz", false))
@@ -126,9 +96,9 @@ func gate(t *testing.T, name string, got, want float64) {
 	}
 }
 
-func skipIfSlow(t *testing.T) {
+func skipIfShort(t *testing.T) {
 	t.Helper()
-	if testing.Short() || underRace {
+	if testing.Short() {
 		t.Skip("indexes the shared corpus and asks it thousands of queries")
 	}
 }

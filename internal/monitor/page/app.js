@@ -21,10 +21,10 @@ listen("/api/live", {
     for (const view of views) view(s, curves);
     text(by("work-span"), `the last ${span(curves.seconds)}`);
     text(by("step"), `${curves.step} s`);
-    attribute(document.body, "data-stale", !s.redis.up);
   },
   state(state, sampled) {
     attribute(by("link"), "data-state", state);
+    attribute(document.body, "data-stale", state !== "live"); // what is shown is no longer known
     text(by("link-state"), state);
     text(by("link-time"), sampled ? `last sample ${clock(sampled)}` : "");
   },

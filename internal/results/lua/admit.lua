@@ -3,7 +3,7 @@
 -- KEYS  1 pending  2 scheduled  3 retry  4 processed, then each task's key
 -- ARGV  1 queue  2 queue limit  3 now in ns  4 now in ms, then for each task
 --       message, id, start as Unix seconds or "", payload hash, kind, retention in s,
---       payload if it is not in the message
+--       payload if it is not in the message, how many tasks of a batch it stands for or ""
 -- returns for each task 1 admitted, 2 the same task is known, -1 another task
 --         has the id, -2 the queue is full; and last how many tasks wait and how
 --         many attempts have ended so far
@@ -11,7 +11,7 @@ local waiting = redis.call("LLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2]) + red
 local limit = tonumber(ARGV[2])
 local answers, ids = {}, {}
 for i = 5, #KEYS do
-  local key, at = KEYS[i], 5 + (i - 5) * 7
+  local key, at = KEYS[i], 5 + (i - 5) * 8
   local msg, id, start, sum = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local known = redis.call("HMGET", key, "msg", "y_sha")
   local answer = 1
@@ -31,6 +31,7 @@ for i = 5, #KEYS do
     waiting = waiting + 1
   end
   if answer == 1 and ARGV[at + 6] ~= "" then redis.call("HSET", key, "y_payload", ARGV[at + 6]) end
+  if answer == 1 and ARGV[at + 7] ~= "" then redis.call("HSET", key, "y_batch", ARGV[at + 7]) end
   answers[#answers + 1] = answer
 end
 -- Only the first task of an empty queue is announced: whoever is awake

@@ -5,11 +5,11 @@
 -- ARGV  1 id  2 fence, 0 for any  3 mode  4 asynq message or ""  5 score
 --       6 end of the day's counters  7 now in ms  8 result  9 peak memory
 --       10 reason  11 message  12 retryable  13 fields  14 queue
---       15 field of the result
 -- modes complete, cancel, retry, archive, requeue (not counted as an attempt)
--- returns 1 settled, 2 was settled before, 0 the task is gone, -1 a later attempt owns it
+-- returns 1 settled, 3 settled for good and of a batch, 2 was settled before,
+--         0 the task is gone, -1 a later attempt owns it
 local id, mode = ARGV[1], ARGV[3]
-local known = redis.call("HMGET", KEYS[1], "msg", "y_fence", "y_final", "y_cancel", "y_ret")
+local known = redis.call("HMGET", KEYS[1], "msg", "y_fence", "y_final", "y_cancel", "y_ret", "y_batch")
 if not known[1] then
   redis.call("LREM", KEYS[2], 0, id)
   redis.call("ZREM", KEYS[3], id)
@@ -43,7 +43,8 @@ if mode == "requeue" then
   if redis.call("RPUSH", KEYS[4], id) == 1 then redis.call("PUBLISH", "jobyard:wake", ARGV[14]) end
   return 1
 end
-count(KEYS[8], KEYS[10])
+-- The tasks of a bundle were counted one by one.
+if tonumber(known[6] or 0) <= 1 then count(KEYS[8], KEYS[10]) end
 if mode == "retry" then
   redis.call("HSET", KEYS[1], "state", "retry")
   redis.call("ZADD", KEYS[5], ARGV[5], id)
@@ -53,7 +54,7 @@ if mode == "retry" then
 end
 redis.call("HSET", KEYS[1], "y_fin", ARGV[7])
 if mode == "complete" then
-  redis.call("HSET", KEYS[1], "state", "completed", "y_final", "completed", ARGV[15], ARGV[8])
+  redis.call("HSET", KEYS[1], "state", "completed", "y_final", "completed", "result", ARGV[8])
   redis.call("HDEL", KEYS[1], "y_reason", "y_msg", "y_again", "y_fields", "y_payload")
   redis.call("ZADD", KEYS[6], ARGV[5], id)
 elseif mode == "cancel" then
@@ -67,4 +68,4 @@ else
   count(KEYS[9], KEYS[11])
 end
 redis.call("PUBLISH", "jobyard:done", id)
-return 1
+return known[6] and 3 or 1

@@ -3,7 +3,9 @@
 -- on the way.
 -- KEYS  1 pending  2 paused  3 active  4 lease  5 completed
 -- ARGV  1 lease end as Unix seconds  2 task key prefix  3 now in ms  4 node  5 most
--- returns false, or for each task {asynq message, id, fence, pending since in ns}
+-- returns false, or for each task {asynq message, id, fence, pending since in ns},
+--         and for one of a batch also its crashes, attempts, tasks canceled one by
+--         one, and retention in s
 if redis.call("EXISTS", KEYS[2]) == 1 then return false end
 local taken, most = {}, tonumber(ARGV[5])
 for _ = 1, most + 100 do
@@ -11,7 +13,7 @@ for _ = 1, most + 100 do
   local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
   if not id then break end
   local key = ARGV[2] .. id
-  local known = redis.call("HMGET", key, "msg", "y_final", "y_cancel", "y_ret", "pending_since")
+  local known = redis.call("HMGET", key, "msg", "y_final", "y_cancel", "y_ret", "pending_since", "y_batch", "y_crash", "y_skip", "y_enq")
   if not known[1] or known[2] == "completed" or known[2] == "canceled" then
     redis.call("LREM", KEYS[3], 1, id)
   elseif known[3] then
@@ -23,11 +25,17 @@ for _ = 1, most + 100 do
     redis.call("PUBLISH", "jobyard:done", id)
   else
     redis.call("ZADD", KEYS[4], ARGV[1], id)
-    redis.call("HINCRBY", key, "y_att", 1)
+    local attempts = redis.call("HINCRBY", key, "y_att", 1)
     local fence = redis.call("HINCRBY", key, "y_fence", 1)
-    redis.call("HSET", key, "state", "active", "y_start", ARGV[3], "y_node", ARGV[4])
+    -- This look may have set out before the task came in.
+    local started = ARGV[3]
+    if known[9] and tonumber(known[9]) > tonumber(started) then started = known[9] end
+    redis.call("HSET", key, "state", "active", "y_start", started, "y_node", ARGV[4])
     if known[2] then redis.call("HDEL", key, "y_final") end
     taken[#taken + 1] = {known[1], id, fence, known[5]}
+    if known[6] then
+      taken[#taken] = {known[1], id, fence, known[5] or "", known[7] or "", attempts, known[8] or "", known[4] or ""}
+    end
   end
 end
 if #taken == 0 then return false end

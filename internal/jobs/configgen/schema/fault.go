@@ -168,7 +168,7 @@ func (s *Schema) nameRule(url string) string {
 func (s *Schema) at(url string) *tree.Object {
 	_, pointer, _ := strings.Cut(url, "#")
 	here := s.source
-	for _, key := range strings.Split(pointer, "/") {
+	for key := range strings.SplitSeq(pointer, "/") {
 		if key == "" {
 			continue
 		}

@@ -20,7 +20,7 @@ func encodeDotenv(data any, notes map[string]string) (string, error) {
 		return "", fmt.Errorf("a dotenv file must be an object of strings")
 	}
 	var b strings.Builder
-	if top := comment(notes[""], ""); top != "" {
+	if top := comment(notes[""]); top != "" {
 		b.WriteString(top + "\n")
 	}
 	for _, m := range object.Members() {
@@ -28,7 +28,7 @@ func encodeDotenv(data any, notes map[string]string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		b.WriteString(comment(notes["/"+m.Key], "") + line + "\n")
+		b.WriteString(comment(notes["/"+m.Key]) + line + "\n")
 	}
 	return b.String(), nil
 }

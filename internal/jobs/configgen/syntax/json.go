@@ -34,8 +34,7 @@ func parseJSON(text string) (hujson.Value, any, error) {
 	plain := parsed.Clone()
 	plain.Standardize()
 	data, err := tree.DecodeJSON(plain.Pack()) // offsets stay the same
-	var s *tree.SyntaxError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[*tree.SyntaxError](err); ok {
 		return hujson.Value{}, nil, &ParseError{lineAt(text, s.Offset), s.Message}
 	}
 	if err != nil {

@@ -27,7 +27,7 @@ func encodeTOML(data any, notes map[string]string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("write TOML: %w", err)
 	}
-	return comment(notes[""], "") + string(out), nil
+	return comment(notes[""]) + string(out), nil
 }
 
 func tomlValue(v any, at string) (any, error) {
@@ -69,8 +69,7 @@ func decodeTOML(text string) (any, error) {
 	}
 	var plain map[string]any
 	err := toml.Unmarshal([]byte(text), &plain)
-	var bad *toml.DecodeError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, _ := bad.Position()
 		return nil, &ParseError{line, strings.TrimPrefix(bad.Error(), "toml: ")}
 	}
@@ -106,11 +105,10 @@ func fromTOML(v any, depth int, count *int) (any, error) {
 		}
 		return out, nil
 	case int64, float64:
-		n, err := tree.Number(fmt.Sprint(v))
-		if err != nil { // inf and nan
-			return tree.Special{Tag: "float", Text: fmt.Sprint(v)}, nil
+		if n, err := tree.Number(fmt.Sprint(v)); err == nil {
+			return n, nil
 		}
-		return n, nil
+		return tree.Special{Tag: "float", Text: fmt.Sprint(v)}, nil // inf and nan
 	case string, bool:
 		return v, nil
 	}
@@ -154,14 +152,14 @@ func sortedKeys(m map[string]any) []string {
 	return keys
 }
 
-// comment writes a text as # lines, each behind indent.
-func comment(text, indent string) string {
+// comment writes a text as # lines.
+func comment(text string) string {
 	if text == "" {
 		return ""
 	}
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		b.WriteString(strings.TrimRight(indent+"# "+strings.TrimRight(line, "\r\n"), " ") + "\n")
+		b.WriteString(strings.TrimRight("# "+strings.TrimRight(line, "\r\n"), " ") + "\n")
 	}
 	return b.String()
 }

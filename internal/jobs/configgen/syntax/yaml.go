@@ -22,7 +22,7 @@ func encodeYAML(data any, notes map[string]string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return comment(notes[""], "") + body, nil
+	return comment(notes[""]) + body, nil
 }
 
 func dumpYAML(node *yaml.Node, indent int) (string, error) {
@@ -51,7 +51,7 @@ func yamlNode(v any, at string, notes map[string]string) *yaml.Node {
 		for _, m := range v.Members() {
 			below := at + "/" + m.Key
 			key := yamlString(m.Key)
-			key.HeadComment = strings.TrimSuffix(comment(notes[below], ""), "\n")
+			key.HeadComment = strings.TrimSuffix(comment(notes[below]), "\n")
 			n.Content = append(n.Content, key, yamlNode(m.Value, below, notes))
 		}
 		return n
@@ -151,8 +151,7 @@ func yamlDepth(text string) error {
 }
 
 func yamlFault(err error) error {
-	var bad *yaml.LoadError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*yaml.LoadError](err); ok {
 		return &ParseError{bad.Mark.Line, bad.Message}
 	}
 	return &ParseError{Message: err.Error()}

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -104,9 +105,7 @@ func (v *Vault) Example(path string) File {
 		data.Set(name, "")
 	}
 	notes := map[string]string{"": "Copy to .env and fill in. Never commit .env."}
-	for k, n := range v.notes {
-		notes[k] = n
-	}
+	maps.Copy(notes, v.notes)
 	return File{
 		Path: path, Format: "dotenv", Data: data, Notes: notes,
 		Merge: Merge{Keep: [][]string{{"*"}}},

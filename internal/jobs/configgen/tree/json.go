@@ -37,8 +37,7 @@ func DecodeJSON(raw []byte) (any, error) {
 	}
 	var whole json.RawMessage
 	if err := json.Unmarshal(raw, &whole); err != nil { // stricter than the token reader
-		var s *json.SyntaxError
-		if errors.As(err, &s) {
+		if s, ok := errors.AsType[*json.SyntaxError](err); ok {
 			return nil, &SyntaxError{s.Offset, strings.TrimPrefix(s.Error(), "json: ")}
 		}
 		return nil, err

@@ -73,7 +73,7 @@ type Keep func(path string, size int64) bool
 
 // reading is one archive being read; it holds the counters of the limits.
 type reading struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // lives as long as one call, which its readers must heed
 	limits Limits
 	packed int64
 	total  int64

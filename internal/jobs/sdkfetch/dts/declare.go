@@ -143,14 +143,22 @@ func (p *parser) namespace(s *scope, d *declaration, key string) {
 	s.declare(d)
 }
 
-// signature writes the tokens from to before end without comments, keeping the
-// lines.
+// signature writes the tokens from to before end without comments and what is
+// private, keeping the lines.
 func (p *parser) signature(from, end int) string {
 	for from < end && (p.textAt(from) == "export" || p.textAt(from) == "declare" || p.textAt(from) == "default") {
 		from++
 	}
 	var b strings.Builder
+	depth := 0
 	for i := from; i < end && i < len(p.toks) && b.Len() <= maxSignature; i++ {
+		depth += p.opens(i)
+		if depth == 1 {
+			i = p.behindPrivate(i, end)
+		}
+		if i == end {
+			break
+		}
 		t := p.toks[i]
 		if i > from {
 			b.WriteString(p.gap(p.toks[i-1].end, t))
@@ -158,6 +166,52 @@ func (p *parser) signature(from, end int) string {
 		b.WriteString(p.src[t.start:t.end])
 	}
 	return clip(strings.TrimRight(b.String(), ";, \n\t"), maxSignature)
+}
+
+// opens is 1 for a bracket that opens, -1 for one that closes.
+func (p *parser) opens(i int) int {
+	if p.toks[i].kind != punct {
+		return 0
+	}
+	switch p.textAt(i) {
+	case "{", "(", "[":
+		return 1
+	case "}", ")", "]":
+		return -1
+	}
+	return 0
+}
+
+// behindPrivate moves over members of a class that begin at i and that nobody
+// outside can name. A private constructor stays: it says that new is not for all.
+func (p *parser) behindPrivate(i, end int) int {
+	for i > 0 && i+1 < end && p.toks[i].newline && p.toks[i].kind == word {
+		private := p.textAt(i) == "private" && p.toks[i+1].kind == word && p.textAt(i+1) != "constructor"
+		if !private && p.textAt(i)[0] != '#' {
+			break
+		}
+		i = p.behindMember(i, end)
+	}
+	return i
+}
+
+// behindMember moves over one member, which ends at a semicolon, with its line,
+// or at the brace of its class.
+func (p *parser) behindMember(i, end int) int {
+	depth := 0
+	for from := i; i < end; i++ {
+		t := p.toks[i]
+		if depth == 0 && i > from && t.newline && t.kind == word && !continues(p.src, p.toks[i-1]) {
+			return i
+		}
+		if depth += p.opens(i); depth < 0 {
+			return i
+		}
+		if depth == 0 && p.textAt(i) == ";" {
+			return i + 1
+		}
+	}
+	return i
 }
 
 func (p *parser) textAt(i int) string { return p.src[p.toks[i].start:p.toks[i].end] }

@@ -20,10 +20,18 @@ const (
 	// maxWork bounds the look-ups of a whole scan; a package of 5,000 names
 	// needs about 20,000.
 	maxWork = 200_000
+	// maxEntries bounds the paths of a package that are followed.
+	maxEntries = 1000
+	// maxScans bounds how often all files are searched for a path with a star.
+	maxScans = 500
 	// maxSignature and maxDoc bound the texts of one name, in bytes.
 	maxSignature = 2000
 	maxDoc       = 4000
 )
+
+// typeScript is the compiler whose view of a package is listed, where a package
+// has another for older ones.
+const typeScript = "5.9.3"
 
 // Symbol is one exported name of one kind. A name that is both, as a type and a
 // constant, appears twice.
@@ -36,6 +44,9 @@ type Symbol struct {
 	Doc       string
 	// File is where it is declared.
 	File string
+	// Subpath is where it can be imported from: empty for the package itself,
+	// else as /sub. What several paths export alike is listed under the first.
+	Subpath string
 }
 
 // Package is what Scan reads.
@@ -50,9 +61,10 @@ type Package struct {
 	MaxSymbols int
 }
 
-// Result is what the types entry point exports.
+// Result is what programs can import.
 type Result struct {
-	// Entry is the declaration file that was read first; empty if there is none.
+	// Entry is the declaration file that was read first, that of the package
+	// itself if it has one; empty if there is none.
 	Entry     string
 	Symbols   []Symbol
 	Truncated bool
@@ -61,4 +73,8 @@ type Result struct {
 	Foreign []string
 	// Missing lists files that are referred to and absent, or over a bound.
 	Missing []string
+	// Unlisted are paths with declarations of their own that were not followed:
+	// those beside the package itself, those with a star, as ./locale/*, and, of
+	// a package that exports nothing by its name, the modules it declares.
+	Unlisted []string
 }

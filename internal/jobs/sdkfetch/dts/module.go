@@ -60,8 +60,6 @@ type declaration struct {
 	exported bool
 	// standard is true for export default: it is not exported by its own name.
 	standard  bool
-	first     int // token span of the signature
-	last      int
 	doc       string
 	signature string
 	file      *module

@@ -14,8 +14,12 @@ type resolver struct {
 	modules map[string]*module // nil where a file is absent or over a bound
 	missing map[string]bool
 	foreign map[string]bool
+	// gathered are the files whose additions to others are known.
+	gathered map[string]bool
 	// work counts the look-ups, which hostile files could make endless.
 	work int
+	// scans counts the searches of all files for a path with a star.
+	scans int
 }
 
 // found is what stands behind a name: a declaration, a whole file, or a name
@@ -26,53 +30,104 @@ type found struct {
 	foreign *link
 }
 
-// Scan lists what the package's types entry point exports.
+// Scan lists what a program can import from the package: from the package
+// itself or, where that exports nothing, from the paths inside it.
 func Scan(ctx context.Context, p Package) (Result, error) {
-	has := func(f string) bool { _, ok := p.Files[f]; return ok }
-	out := Result{Entry: entry(p.Manifest, has)}
-	if out.Entry == "" {
+	r := &resolver{pkg: p, modules: map[string]*module{}, gathered: map[string]bool{}, missing: map[string]bool{}, foreign: map[string]bool{}}
+	var out Result
+	entries, patterns := readManifest(p.Manifest).entries(r.has)
+	if len(entries) == 0 {
 		return out, nil
 	}
-	r := &resolver{pkg: p, modules: map[string]*module{}, missing: map[string]bool{}, foreign: map[string]bool{}}
-	if err := r.gather(ctx, out.Entry); err != nil {
-		return Result{}, err
+	out.Entry = entries[0].file
+	if entries[0].subpath == "" {
+		for _, e := range entries[1:] {
+			out.Unlisted = append(out.Unlisted, "."+e.subpath)
+		}
+		entries = entries[:1]
 	}
-	m := r.load(out.Entry)
-	if m == nil {
-		out.Missing = slices.Sorted(maps.Keys(r.missing))
-		return out, nil
-	}
-	start := &m.scope
-	if own := r.ambientSelf(); !m.isModule && own != nil {
-		start = own
-	}
-	for _, name := range r.names(start) {
-		if err := ctx.Err(); err != nil {
+	out.Unlisted = append(out.Unlisted, patterns...)
+	listed := map[Symbol]bool{}
+	for _, e := range entries {
+		more, complete, err := r.entry(ctx, e)
+		if err != nil {
 			return Result{}, err
 		}
-		if len(out.Symbols) >= p.MaxSymbols || r.work > maxWork {
-			out.Truncated = true
+		if more = slices.DeleteFunc(more, func(s Symbol) bool { return listed[s] }); len(more) > p.MaxSymbols-len(out.Symbols) {
+			more, complete = more[:p.MaxSymbols-len(out.Symbols)], false
+		}
+		for _, s := range more {
+			listed[s] = true
+			s.Subpath = e.subpath
+			out.Symbols = append(out.Symbols, s)
+		}
+		if out.Truncated = !complete; out.Truncated {
 			break
 		}
-		out.Symbols = append(out.Symbols, symbols(name, r.export(start, name, 0))...)
 	}
-	out.Symbols = append(out.Symbols, symbols("export =", r.callable(start))...)
+	if len(out.Symbols) == 0 {
+		out.Unlisted = append(out.Unlisted, r.ambients()...)
+	}
 	out.Foreign, out.Missing = slices.Sorted(maps.Keys(r.foreign)), slices.Sorted(maps.Keys(r.missing))
 	return out, nil
+}
+
+// entry lists what one path exports, and reports whether that is all of it.
+func (r *resolver) entry(ctx context.Context, e entry) ([]Symbol, bool, error) {
+	if err := r.gather(ctx, e.file); err != nil {
+		return nil, false, err
+	}
+	m := r.load(e.file)
+	if m == nil {
+		return nil, true, nil
+	}
+	start := &m.scope
+	if own := r.ambient(r.pkg.Name + e.subpath); !m.isModule && own != nil {
+		start = own
+	}
+	var out []Symbol
+	for _, n := range r.names(start) {
+		if err := ctx.Err(); err != nil {
+			return nil, false, err
+		}
+		if len(out) > r.pkg.MaxSymbols || r.work > maxWork {
+			return out, false, nil
+		}
+		out = append(out, symbols(n.name, r.export(n.in, n.name, 0))...)
+	}
+	return append(out, symbols("export =", r.callable(start))...), true, nil
+}
+
+// has reports whether a file is there; one star stands for any text.
+func (r *resolver) has(f string) bool {
+	before, after, pattern := strings.Cut(f, "*")
+	if !pattern {
+		_, ok := r.pkg.Files[f]
+		return ok
+	}
+	if r.scans++; r.scans > maxScans {
+		return false
+	}
+	for p := range r.pkg.Files {
+		if len(p) > len(f)-1 && strings.HasPrefix(p, before) && strings.HasSuffix(p, after) {
+			return true
+		}
+	}
+	return false
 }
 
 // gather loads the entry and the files that it draws in for their effect, and
 // hands what they declare for other files to those.
 func (r *resolver) gather(ctx context.Context, entry string) error {
-	queue, seen := []string{entry}, map[string]bool{}
+	queue := []string{entry}
 	for len(queue) > 0 {
 		f := queue[0]
 		queue = queue[1:]
 		m := r.load(f)
-		if m == nil || seen[f] {
+		if m == nil || r.gathered[f] {
 			continue
 		}
-		seen[f] = true
+		r.gathered[f] = true
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -93,15 +148,15 @@ func (r *resolver) gather(ctx context.Context, entry string) error {
 	return nil
 }
 
-// ambientSelf finds declare module "name" for the package itself.
-func (r *resolver) ambientSelf() *scope {
+// ambient finds declare module "name", as a script may describe the package.
+func (r *resolver) ambient(name string) *scope {
 	for _, f := range slices.Sorted(maps.Keys(r.modules)) {
 		m := r.modules[f]
 		if m == nil {
 			continue
 		}
 		for _, a := range m.ambient {
-			if a.name == r.pkg.Name {
+			if a.name == name {
 				return a.body
 			}
 		}
@@ -109,17 +164,33 @@ func (r *resolver) ambientSelf() *scope {
 	return nil
 }
 
+// ambients names the modules that the package declares for others, as @types/node
+// does for those of the platform.
+func (r *resolver) ambients() []string {
+	seen := map[string]bool{}
+	for _, m := range r.modules {
+		if m == nil {
+			continue
+		}
+		for _, a := range m.ambient {
+			if !strings.HasPrefix(a.name, ".") && !strings.Contains(a.name, "*") {
+				seen[a.name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
 // locate finds the file that a module names relative to itself.
 func (r *resolver) locate(m *module, ref string) string {
 	if !strings.HasPrefix(ref, ".") {
 		return ""
 	}
-	has := func(f string) bool { _, ok := r.pkg.Files[f]; return ok }
 	p := path.Join(path.Dir(m.path), ref)
 	if p == ".." || strings.HasPrefix(p, "../") {
 		return ""
 	}
-	return declarationOf(p, has)
+	return declarationOf(p, r.has)
 }
 
 // load parses a file once.
@@ -151,15 +222,22 @@ func (r *resolver) follow(from *module, ref string) (*module, bool) {
 	return r.load(f), true
 }
 
+// listing is an exported name and the scope that gives it: behind export * that
+// is another one, and looking there at once spares the way.
+type listing struct {
+	name string
+	in   *scope
+}
+
 // names lists what a scope exports, its own names before those of export *.
-func (r *resolver) names(s *scope) []string {
-	var out []string
+func (r *resolver) names(s *scope) []listing {
+	var out []listing
 	seen, visited := map[string]bool{}, map[*scope]bool{}
 	var visit func(s *scope, own bool, depth int)
-	add := func(name string, own bool) {
+	add := func(s *scope, name string, own bool) {
 		if !seen[name] && (own || name != "default") {
 			seen[name] = true
-			out = append(out, name)
+			out = append(out, listing{name, s})
 		}
 	}
 	visit = func(s *scope, own bool, depth int) {
@@ -170,11 +248,11 @@ func (r *resolver) names(s *scope) []string {
 		for _, body := range r.bodies(s) {
 			for _, name := range body.order {
 				if slices.ContainsFunc(body.locals[name], body.visible) {
-					add(name, own)
+					add(s, name, own)
 				}
 			}
 			for _, name := range body.listed {
-				add(name, own)
+				add(s, name, own)
 			}
 			for _, ref := range body.stars {
 				m, local := r.follow(body.file, ref)

@@ -119,26 +119,86 @@ export declare function add(a: string): string;
 	}
 }
 
-func TestEntry(t *testing.T) {
+func TestScan_NamesWhatIsExported(t *testing.T) {
 	t.Parallel()
-	files := []string{"index.d.ts", "lib/a.d.ts", "lib/a.d.cts", "lib/a.d.mts"}
-	has := func(f string) bool { return slices.Contains(files, f) }
-	for manifest, want := range map[string]string{
-		`{}`:                           "index.d.ts",
-		`{"main":"./lib/a.js"}`:        "lib/a.d.ts",
-		`{"main":"./lib/a"}`:           "lib/a.d.ts",
-		`{"types":"lib/a.d.cts"}`:      "lib/a.d.cts",
-		`{"types":"../../etc/passwd"}`: "index.d.ts",
-		`{"exports":"./lib/a.mjs"}`:    "lib/a.d.mts",
-		`{"exports":{"require":"./lib/a.cjs","import":"./lib/a.mjs"}}`:                             "lib/a.d.mts",
-		`{"exports":{".":{"browser":"./x.js","require":{"types":"./lib/a.d.cts"}},"./sub":"./y"}}`: "lib/a.d.cts",
-		`{"types":["odd"],"main":"lib/a.cjs"}`:                                                     "lib/a.d.cts",
-		`{"exports":{".":[{"import":"./lib/a.js"}]}}`:                                              "lib/a.d.ts",
-		`not json`: "index.d.ts",
-	} {
-		if got := entry([]byte(manifest), has); got != want {
-			t.Errorf("%s: got %q, want %q", manifest, got, want)
+	res, _ := scanFiles(t, map[string]string{
+		"index.d.ts": `export { default as MAX } from "./max.js"; export { default as parse } from "./parse.js"; export type { type as kind, output as infer, Base as Name } from "./names.js"`,
+		"max.d.ts":   `declare const _default: "ff"; export default _default;`,
+		"parse.d.ts": "export default function parse(a: string): void;\nexport default function parse(a: number): void;",
+		"names.d.ts": "export type type = 1; export type output<T> = T; export interface Base$ {} export interface Base {}",
+	})
+	var got []string
+	for _, s := range res.Symbols {
+		got = append(got, s.Signature)
+	}
+	want := []string{`const MAX: "ff"`, "function parse(a: string): void\nfunction parse(a: number): void", "type kind = 1", "type infer<T> = T", "interface Name {}"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestScan_HidesWhatIsPrivate(t *testing.T) {
+	t.Parallel()
+	res, _ := scanFiles(t, map[string]string{"index.d.ts": `
+export declare class A {
+    #private;
+    private readonly _map;
+    private constructor();
+    private static of(a: { b: 1; }): void;
+    protected kept: string;
+    private: string;
+    get(): { private: 1 };
+    private last?;
+}
+export declare class B {
+  private a: {
+    b: 1
+  }
+  private c
+  shown: 1
+  private d
+}
+export interface C {
+  private: 1;
+}
+export declare class D { private x; y: 1 }
+`})
+	want := []string{
+		"class A {\n    private constructor();\n    protected kept: string;\n    private: string;\n    get(): { private: 1 };\n}",
+		"class B {\n  shown: 1\n}", "interface C {\n  private: 1;\n}", "class D { private x; y: 1 }",
+	}
+	for i, s := range res.Symbols {
+		if s.Signature != want[i] {
+			t.Errorf("got %q, want %q", s.Signature, want[i])
 		}
+	}
+}
+
+// TestScan_ReadsLargeBarrels has as many files behind export * as the largest
+// packages: a name must not be looked for in all of them.
+func TestScan_ReadsLargeBarrels(t *testing.T) {
+	t.Parallel()
+	files := map[string][]byte{}
+	var index strings.Builder
+	for i := range 800 {
+		fmt.Fprintf(&index, "export * from './f%d';\n", i)
+		files[fmt.Sprintf("f%d.d.ts", i)] = fmt.Appendf(nil, "export interface A%d {} export declare const b%d: A%d;", i, i, i)
+	}
+	files["index.d.ts"] = []byte(index.String())
+	res, err := Scan(t.Context(), Package{Name: "pkg", MaxSymbols: 5000, Files: files})
+	if err != nil || len(res.Symbols) != 1600 || res.Truncated {
+		t.Errorf("got %d names, truncated %v, %v, want 1600", len(res.Symbols), res.Truncated, err)
+	}
+}
+
+func TestScan_NamesTheModulesThatAreDeclaredForOthers(t *testing.T) {
+	t.Parallel()
+	res, got := scanFiles(t, map[string]string{
+		"index.d.ts": "/// <reference path=\"fs.d.ts\" />\ndeclare module \"path\" { export const sep: string }",
+		"fs.d.ts":    "declare module \"fs\" { export function stat(): void } declare module \"*.css\" {}",
+	})
+	if len(got) != 0 || !slices.Equal(res.Unlisted, []string{"fs", "path"}) {
+		t.Errorf("got %v and unlisted %v", got, res.Unlisted)
 	}
 }
 

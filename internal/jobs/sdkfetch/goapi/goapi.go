@@ -136,6 +136,7 @@ func (s *scanner) matching(dir string, platform [2]string) []string {
 }
 
 func (s *scanner) pkg(fset *token.FileSet, files []*ast.File, name, importPath, dir string) {
+	named := valuesOf(files)
 	p, err := doc.NewFromFiles(fset, files, importPath)
 	if err != nil {
 		s.out.Broken = append(s.out.Broken, dir)
@@ -147,7 +148,7 @@ func (s *scanner) pkg(fset *token.FileSet, files []*ast.File, name, importPath, 
 	if name == "main" {
 		return
 	}
-	w := writer{s: s, fset: fset, pkg: importPath}
+	w := writer{s: s, fset: fset, pkg: importPath, named: named}
 	w.values("const", p.Consts)
 	w.values("var", p.Vars)
 	w.funcs("", p.Funcs)

@@ -88,7 +88,7 @@ var Table = []int{` + strings.Repeat("1, ", 500) + `}
 	if res.Synopsis != "Package m greets." || !slices.Equal(res.Broken, []string{"bad.go"}) {
 		t.Errorf("got synopsis %q and broken %v", res.Synopsis, res.Broken)
 	}
-	for name, sig := range map[string]string{"New": "func New[K comparable](k K) *T", "Max": "const Max = 3", "High": "const High",
+	for name, sig := range map[string]string{"New": "func New[K comparable](k K) *T", "Max": "const Max = 3", "Low": "const Low Level = 2", "High": "const High Level = 3",
 		"Level.String": "func (l Level) String() string", "Table": "var Table = …"} {
 		if s := find(res, name); s.Signature != sig {
 			t.Errorf("%s: got %q, want %q", name, s.Signature, sig)
@@ -99,6 +99,48 @@ var Table = []int{` + strings.Repeat("1, ", 500) + `}
 	}
 	if s := find(res, "Max"); s.Doc != "the most" {
 		t.Errorf("got %q", s.Doc)
+	}
+}
+
+func TestScan_WritesEachValueOut(t *testing.T) {
+	t.Parallel()
+	res := scanText(t, map[string]string{"m.go": `package m
+
+import "time"
+
+type Bits uint8
+
+const (
+	_ Bits = 1 << iota
+	hidden
+	Read
+	Write
+	all = Read | Write
+	All
+)
+
+const (
+	KB, MB = 1 << (10 * (iota + 1)), 1 << (10 * (iota + 2))
+	GB, TB
+	x, Shown = Bits(iota), -iota
+)
+
+const Plain Bits = 7
+
+var A, b, C int
+var d, E = 1, 5 * time.Second
+var F, g = make2()
+var Fn = func(iota int) int { return iota }
+`})
+	for name, want := range map[string]string{
+		"Read": "const Read Bits = 1 << 2", "Write": "const Write Bits = 1 << 3", "All": "const All = Read | Write",
+		"KB": "const KB = 1 << (10 * (0 + 1))", "MB": "const MB = 1 << (10 * (0 + 2))", "TB": "const TB = 1 << (10 * (1 + 2))",
+		"Shown": "const Shown = -2", "Plain": "const Plain Bits = 7", "A": "var A int", "C": "var C int",
+		"E": "var E = 5 * time.Second", "F": "var F, g = make2()", "Fn": "var Fn = func(iota int) int { return iota }",
+	} {
+		if got := find(res, name).Signature; got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
 	}
 }
 

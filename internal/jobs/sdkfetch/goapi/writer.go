@@ -22,6 +22,8 @@ type writer struct {
 	s    *scanner
 	fset *token.FileSet
 	pkg  string
+	// named holds the constants and variables by name.
+	named map[string]value
 }
 
 func (w writer) add(name, kind, signature, text string) {
@@ -54,41 +56,17 @@ func (w writer) values(kind string, vs []*doc.Value) {
 			if !ok {
 				continue
 			}
-			sig := w.value(v.Decl.Tok, vs)
 			text := strings.TrimSpace(vs.Doc.Text() + vs.Comment.Text())
 			if text == "" {
 				text = v.Doc
 			}
 			for _, id := range vs.Names {
 				if id.IsExported() && slices.Contains(v.Names, id.Name) {
-					w.add(id.Name, kind, sig, text)
+					w.add(id.Name, kind, w.value(v.Decl.Tok, id), text)
 				}
 			}
 		}
 	}
-}
-
-// value prints one specification alone, without a value that is too long.
-func (w writer) value(tok token.Token, spec *ast.ValueSpec) string {
-	one := *spec
-	one.Doc, one.Comment = nil, nil
-	tail := ""
-	for _, e := range one.Values {
-		if e.End()-e.Pos() > maxValue {
-			one.Values, tail = nil, " = …"
-			break
-		}
-	}
-	decl := &ast.GenDecl{Tok: tok, TokPos: spec.Pos(), Specs: []ast.Spec{&one}}
-	if len(one.Values) == 0 && one.Type == nil {
-		// The printer wants one of them; a bare name comes from an iota group.
-		names := make([]string, len(one.Names))
-		for i, id := range one.Names {
-			names[i] = id.Name
-		}
-		return clip(tok.String()+" "+strings.Join(names, ", ")+tail, maxSignature)
-	}
-	return clip(w.print(decl)+tail, maxSignature)
 }
 
 func withoutDoc(d *ast.GenDecl) *ast.GenDecl {

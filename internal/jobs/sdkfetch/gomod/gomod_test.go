@@ -80,7 +80,7 @@ func TestResolve_AnswersQueriesAsTheGoCommandDoes(t *testing.T) {
 	for q, want := range map[string]string{
 		"": "v1.10.0", "latest": "v1.10.0", "v1": "v1.10.0", "v1.2": "v1.2.0", "v1.2.3": "v1.2.3", "v1.3": "v1.3.0-rc.1", "<v1.2.3": "v1.2.0", "<=v1.2.0": "v1.2.0",
 		">v1.2.3": "v1.10.0", ">=v1.2.0": "v1.2.0", ">=v1.3": "v1.10.0", ">v1.11.0": "v1.12.0-beta", "main": "v1.11.1-0.20260102030405-abcdefabcdef", "v1.11.0": "v1.11.0",
-		">=v1.11.0 ": "",
+		">=v1.11.0\t": "",
 	} {
 		got, err := resolve(t, c, "a.test/m", q)
 		if want == "" {
@@ -94,6 +94,9 @@ func TestResolve_AnswersQueriesAsTheGoCommandDoes(t *testing.T) {
 	f, err := c.Resolve(t.Context(), &upstream.Trace{}, "a.test/m", "v1.11.0")
 	if err != nil || f.LatestMod == nil || !slices.Equal(f.LatestMod.Retracted("v1.11.0"), []string{"broken"}) || !slices.Equal(f.LatestMod.Retracted("v1.2.3"), []string{"retracted by module author"}) {
 		t.Errorf("got %+v, %v", f, err)
+	}
+	if f.Newest() != "v1.10.0" || f.Latest != "v1.11.0" {
+		t.Errorf("got the newest %s and the latest %s, want v1.10.0 and the retracted v1.11.0", f.Newest(), f.Latest)
 	}
 	if slices.Contains(f.Versions, "v2.0.0+incompatible") || slices.Contains(f.Versions, "v3.0.0") || len(f.Versions) != 7 {
 		t.Errorf("got %v", f.Versions)

@@ -38,8 +38,7 @@ func CheckPath(path string) error {
 
 // unwrapped is the bare reason of a module error, without the path again.
 func unwrapped(err error) error {
-	var p *module.InvalidPathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*module.InvalidPathError](err); ok {
 		return p.Err
 	}
 	return err

@@ -22,6 +22,14 @@ type Found struct {
 	Latest string
 	// LatestMod holds its facts, nil if they could not be read.
 	LatestMod *Facts
+	// head is what the proxy holds to be the latest, where no version is listed.
+	head Info
+}
+
+// Newest is the version that latest means, empty if the module has none that is
+// listed and stands.
+func (f Found) Newest() string {
+	return query{}.pick(f.Versions, func(v string) bool { return f.LatestMod == nil || len(f.LatestMod.Retracted(v)) == 0 })
 }
 
 // Resolve finds the version that a query means.
@@ -44,11 +52,10 @@ func (c *Client) Resolve(ctx context.Context, t *upstream.Trace, path, version s
 	if out.Versions, err = c.withoutIncompatible(ctx, t, path, out.Versions); err != nil {
 		return Found{}, err
 	}
-	head, err := c.head(ctx, t, path, &out)
-	if err != nil {
+	if out.head, err = c.head(ctx, t, path, &out); err != nil {
 		return Found{}, err
 	}
-	out.Info, err = c.choose(ctx, t, path, q, &out, head)
+	out.Info, err = c.choose(ctx, t, path, q, &out)
 	return out, err
 }
 
@@ -84,7 +91,7 @@ func (c *Client) head(ctx context.Context, t *upstream.Trace, path string, out *
 func anyVersion(string) bool { return true }
 
 // choose picks the version and asks for its time.
-func (c *Client) choose(ctx context.Context, t *upstream.Trace, path string, q query, found *Found, head Info) (Info, error) {
+func (c *Client) choose(ctx context.Context, t *upstream.Trace, path string, q query, found *Found) (Info, error) {
 	if q.kind == byExact || q.kind == byRevision {
 		in, err := c.stat(ctx, t, path, q.version)
 		if isNotFound(err) {
@@ -101,8 +108,8 @@ func (c *Client) choose(ctx context.Context, t *upstream.Trace, path string, q q
 		v = q.pick(found.Versions, anyVersion) // all are retracted; the result says so
 	}
 	switch {
-	case v == "" && q.kind == byLatest && head.Version != "":
-		return head, nil
+	case v == "" && q.kind == byLatest && found.head.Version != "":
+		return found.head, nil
 	case v == "":
 		return Info{}, notFound(path, q, found.Versions)
 	}

@@ -59,6 +59,7 @@ type sums struct {
 	off       string
 	key, name string
 	direct    *url.URL // an address that GOSUMDB itself gives
+	own       *url.URL // the one that the database's name stands for
 	client    *Client
 
 	mu     sync.Mutex
@@ -68,38 +69,48 @@ type sums struct {
 	base   *url.URL // where the database answered
 }
 
-// newSums reads GOSUMDB: off, a name, a key, or a key and an address.
+// newSums reads GOSUMDB: off, or a key and perhaps an address.
 func newSums(setting string, c *Client) *sums {
 	s := &sums{client: c, tiles: map[string][]byte{}}
+	s.off = s.read(setting)
+	return s
+}
+
+// read takes the setting over, or says why nothing can be verified.
+func (s *sums) read(setting string) string {
 	fields := strings.Fields(setting)
 	switch {
 	case len(fields) == 0:
-		s.off = "GOSUMDB is not set, so the archive is not verified"
+		return "GOSUMDB is not set, so the archive is not verified"
 	case fields[0] == "off":
-		s.off = "GOSUMDB is off, so the archive is not verified"
-	case !strings.Contains(fields[0], "+"):
-		s.off = "GOSUMDB gives a name without a key; set it to name+key to have archives verified"
-	default:
-		v, err := note.NewVerifier(fields[0])
-		if err != nil {
-			s.off = "GOSUMDB's key cannot be read, so the archive is not verified"
-			break
-		}
-		s.key, s.name = fields[0], v.Name()
-		if len(fields) > 1 {
-			if s.direct, err = parseBase(fields[1]); err != nil {
-				s.off = "GOSUMDB's address cannot be read, so the archive is not verified"
-			}
+		return "GOSUMDB is off, so the archive is not verified"
+	case NeedsKey(setting):
+		return fmt.Sprintf(`GOSUMDB=%[1]s comes without its key and no go command here knows it, so the archive is not verified; set GOSUMDB="%[1]s+<hash>+<key>" as the database's operator publishes it, or install Go beside the worker`,
+			fault.Clean(fields[0], 100))
+	case len(fields) > 2:
+		return "GOSUMDB has over two fields, so the archive is not verified"
+	}
+	v, err := note.NewVerifier(fields[0])
+	if err != nil {
+		return "GOSUMDB's key cannot be read, so the archive is not verified"
+	}
+	s.key, s.name = fields[0], v.Name()
+	if s.own = ownAddress(s.name); s.own == nil {
+		return "GOSUMDB's name is no host and path, so the archive is not verified"
+	}
+	if len(fields) == 2 {
+		if s.direct, err = parseBase(fields[1]); err != nil {
+			return "GOSUMDB's address cannot be read, so the archive is not verified"
 		}
 	}
-	return s
+	return ""
 }
 
 func (s *sums) lookup(ctx context.Context, t *upstream.Trace, path, version string) (Vouched, error) {
 	ops := &lookup{sums: s, ctx: ctx, trace: t}
 	if err := ops.find(); err != nil {
 		if isNotFound(err) {
-			return Vouched{Unverified: "no proxy passes the checksum database on, so the archive is not verified"}, nil
+			return Vouched{Unverified: s.unreached()}, nil
 		}
 		return Vouched{}, err
 	}
@@ -125,7 +136,7 @@ func (s *sums) lookup(ctx context.Context, t *upstream.Trace, path, version stri
 // interface has no context, so this holds one.
 type lookup struct {
 	*sums
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // as said above
 	trace *upstream.Trace
 
 	mu       sync.Mutex
@@ -133,7 +144,10 @@ type lookup struct {
 	security string // what the database was caught at
 }
 
-// find settles where the database is asked.
+// find settles where the database is asked: at the address in GOSUMDB, else at
+// the first proxy that passes it on. The database's own host is asked only
+// where GOPROXY goes on to direct: without that word its operator may want
+// nothing to leave the proxies. The go command would ask in both cases.
 func (l *lookup) find() error {
 	l.sums.mu.Lock()
 	known := l.base
@@ -146,6 +160,9 @@ func (l *lookup) find() error {
 	}
 	last := error(fault.PermanentError(tasks.ReasonNotFound, "no proxy"))
 	for _, e := range l.client.proxies {
+		if e.word == "direct" {
+			return l.settle(l.own)
+		}
 		if e.word != "" {
 			break
 		}
@@ -158,7 +175,21 @@ func (l *lookup) find() error {
 			break
 		}
 	}
-	return last
+	return withRemedy(last)
+}
+
+// withRemedy says what an operator can do about a proxy that refuses.
+func withRemedy(err error) error {
+	f := fault.Of(err)
+	if f.Verdict != fault.Permanent || f.Reason == tasks.ReasonNotFound {
+		return err
+	}
+	return fault.PermanentError(f.Reason, "the checksum database cannot be asked: %s; an operator can put its address behind the key in GOSUMDB, or exempt modules by GONOSUMDB", f.Message).Because(err)
+}
+
+// unreached says why no proxy in the list led to the database.
+func (s *sums) unreached() string {
+	return fmt.Sprintf(`no proxy in GOPROXY passes the checksum database on, so the archive is not verified; set GOSUMDB="%s %s" to ask the database itself`, s.key, s.own)
 }
 
 func (l *lookup) settle(base *url.URL) error {

@@ -142,7 +142,7 @@ func IsFile(p string) (is, choice bool) {
 	default:
 		stem = name
 	}
-	for _, base := range []string{"license", "licence", "copying", "unlicense"} {
+	for _, base := range []string{"license", "licence", "copying", "unlicense"} { //nolint:misspell // files are named in British English too
 		rest, ok := strings.CutPrefix(stem, base)
 		switch {
 		case ok && rest == "":

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
 	"strings"
@@ -95,12 +96,8 @@ func (d *packument) write(base string) []byte {
 	versions := map[string]any{}
 	for v, m := range d.versions {
 		one, dist := map[string]any{}, map[string]any{}
-		for k, x := range m {
-			one[k] = x
-		}
-		for k, x := range m["dist"].(map[string]any) {
-			dist[k] = x
-		}
+		maps.Copy(one, m)
+		maps.Copy(dist, m["dist"].(map[string]any))
 		dist["tarball"] = base + tarballPath(d.name, v)
 		one["dist"] = dist
 		versions[v] = one

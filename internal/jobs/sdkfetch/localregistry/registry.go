@@ -67,7 +67,10 @@ func New(src fs.FS) (*Registry, error) {
 	if err := r.serveModules(modules, signer); err != nil {
 		return nil, err
 	}
-	return r, r.servePackages(packages)
+	if err := r.servePackages(packages); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // SumDB is the value of GOSUMDB with which this registry's modules verify.

@@ -46,7 +46,7 @@ func hasher(algo string) hash.Hash {
 // that nothing is stated.
 func parseIntegrity(sri, shasum string) Integrity {
 	byAlgo := map[string][]string{}
-	for _, field := range strings.Fields(sri) {
+	for field := range strings.FieldsSeq(sri) {
 		algo, sum, ok := strings.Cut(field, "-")
 		sum, _, _ = strings.Cut(sum, "?")
 		h := hasher(algo)

@@ -3,6 +3,7 @@ package npm
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 
 	"github.com/jobyard/jobyard/internal/fault"
@@ -41,9 +42,7 @@ func ParseManifest(raw []byte) (Manifest, error) {
 func (m Manifest) Requires() map[string]string {
 	out := map[string]string{}
 	for _, from := range []textMap{m.Dependencies, m.Optional} {
-		for k, v := range from {
-			out[k] = v
-		}
+		maps.Copy(out, from)
 	}
 	return out
 }
@@ -66,7 +65,7 @@ func (t *looseText) UnmarshalJSON(raw []byte) error {
 	if len(raw) >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
 		s = string(raw[1 : len(raw)-1])
 	} else if json.Unmarshal(raw, &s) != nil {
-		return nil
+		return nil //nolint:nilerr // another type reads as empty
 	}
 	*t = looseText(fault.Clean(s, maxText))
 	return nil
@@ -82,7 +81,7 @@ func (m *textMap) UnmarshalJSON(raw []byte) error {
 	}
 	var loose map[string]looseText
 	if json.Unmarshal(raw, &loose) != nil {
-		return nil
+		return nil //nolint:nilerr // another type reads as empty
 	}
 	*m = make(textMap, len(loose))
 	for k, v := range loose {

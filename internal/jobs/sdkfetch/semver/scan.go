@@ -52,7 +52,8 @@ func (s *scanner) partial() (p partial, ok bool) {
 	if n == 3 && !s.prerelease(&p) {
 		return p, false
 	}
-	return p, s.build(&p)
+	ok = s.build(&p)
+	return p, ok
 }
 
 func (s *scanner) number(into *uint64) bool {

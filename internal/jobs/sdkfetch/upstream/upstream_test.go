@@ -24,7 +24,7 @@ func limits() Limits {
 	return l
 }
 
-func get(t *testing.T, c *Client, server *httptest.Server, path string) ([]byte, error, []tasks.SDKSource) {
+func get(t *testing.T, c *Client, server *httptest.Server, path string) ([]byte, []tasks.SDKSource, error) {
 	t.Helper()
 	u, err := url.Parse(server.URL + path)
 	if err != nil {
@@ -32,7 +32,7 @@ func get(t *testing.T, c *Client, server *httptest.Server, path string) ([]byte,
 	}
 	var tr Trace
 	body, err := c.Get(t.Context(), &tr, Request{Source: "packument", URL: u, Authorization: "Bearer s3cret"})
-	return body, err, tr.Sources()
+	return body, tr.Sources(), err
 }
 
 func TestGet_SortsFailures(t *testing.T) {
@@ -93,7 +93,7 @@ func TestGet_SortsFailures(t *testing.T) {
 		"/endless": {tasks.ReasonTooLarge, fault.Permanent, ""},
 		"/short":   {tasks.ReasonUpstream, fault.Retryable, "broke off"},
 	} {
-		_, err, sources := get(t, c, server, path)
+		_, sources, err := get(t, c, server, path)
 		f := fault.Of(err)
 		if f == nil || f.Reason != want.reason || f.Verdict != want.verdict || !strings.Contains(f.Message, want.text) {
 			t.Errorf("%s: got %+v, want %+v", path, f, want)
@@ -107,7 +107,7 @@ func TestGet_SortsFailures(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/ok", "/on"} {
-		body, err, sources := get(t, c, server, path)
+		body, sources, err := get(t, c, server, path)
 		if err != nil || string(body) != "fine" || !sources[0].OK || sources[0].ETag != `"e1"` || sources[0].AgeS != 12 {
 			t.Errorf("%s: got %q, %v, %+v", path, body, err, sources)
 		}
@@ -127,7 +127,7 @@ func TestGet_GivesUpOnASlowServer(t *testing.T) {
 	defer close(release)
 	l := limits()
 	l.Timeout = 30 * time.Millisecond
-	_, err, _ := get(t, New(l, nil), server, "/")
+	_, _, err := get(t, New(l, nil), server, "/")
 	if f := fault.Of(err); f.Reason != tasks.ReasonUpstream || f.Verdict != fault.Retryable || !strings.Contains(f.Message, "within") {
 		t.Errorf("got %+v, want a retryable upstream fault", f)
 	}
@@ -144,13 +144,13 @@ func TestGet_SaysWhatIsDown(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	_, err, _ := get(t, New(limits(), nil), server, "/")
+	_, _, err := get(t, New(limits(), nil), server, "/")
 	if f := fault.Of(err); f.Reason != tasks.ReasonUpstream || f.Verdict != fault.Retryable {
 		t.Errorf("got %+v, want a retryable upstream fault", f)
 	}
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()
-	_, err, _ = get(t, New(limits(), nil), secure, "/")
+	_, _, err = get(t, New(limits(), nil), secure, "/")
 	if f := fault.Of(err); f.Reason != tasks.ReasonUpstream || f.Verdict != fault.Permanent || !strings.Contains(f.Message, "certificate") {
 		t.Errorf("got %+v, want a permanent fault about the certificate", f)
 	}

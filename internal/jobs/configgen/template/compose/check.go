@@ -181,7 +181,7 @@ func (c checker) ports() {
 			}
 		}
 	}
-	// Sorted by first port, only neighbours that overlap need a look.
+	// Sorted by first port, only neighbors that overlap need a look.
 	slices.SortStableFunc(all, func(a, b binding) int { return a.first - b.first })
 	for i, a := range all {
 		for _, b := range all[i+1:] {

@@ -8,6 +8,7 @@ package compose
 import (
 	_ "embed"
 	"path"
+	"slices"
 
 	"github.com/jobyard/jobyard/internal/jobs/configgen/template"
 	"github.com/jobyard/jobyard/internal/jobs/configgen/tree"
@@ -149,7 +150,7 @@ func (w writer) variables(owner string, vars template.Ordered[template.Scalar], 
 		case template.Secret(v.Key, v.Value.Text):
 			name := w.vault.Take(owner, v.Key, v.Value.Text)
 			o.Set(v.Key, "${"+name+"}")
-			w.d.Warn(w.file, append(place[:len(place):len(place)], v.Key),
+			w.d.Warn(w.file, append(slices.Clip(place), v.Key),
 				"looks like a secret: it was written as ${%s}, set %s in .env or the shell", name, name)
 		default:
 			o.Set(v.Key, v.Value.Text)

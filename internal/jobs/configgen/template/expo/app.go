@@ -1,6 +1,7 @@
 package expo
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/jobyard/jobyard/internal/jobs/configgen/template"
@@ -144,7 +145,7 @@ func (a app) public(v any, place []string) any {
 	}
 	out := tree.New()
 	for _, m := range o.Members() {
-		at := append(place[:len(place):len(place)], m.Key)
+		at := append(slices.Clip(place), m.Key)
 		if text, ok := m.Value.(string); ok && template.Secret(m.Key, text) {
 			a.d.Warn(appFile, at, "looks like a secret and was left out: everybody who has the app can read it; keep it on a server or in an EAS secret")
 			continue

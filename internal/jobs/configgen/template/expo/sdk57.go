@@ -4,7 +4,7 @@ package expo
 // 57.0.26: its bundledNativeModules.json and, for babel-preset-expo, its own
 // dependencies; typescript and @types/react are the default template's of
 // that SDK.
-func sdk57() map[string]string {
+func sdk57() map[string]string { //nolint:funlen // a table
 	return map[string]string{
 		"@expo/dom-webview":                                 "~57.0.1",
 		"@expo/fingerprint":                                 "~0.20.13",

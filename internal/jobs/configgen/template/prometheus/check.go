@@ -30,7 +30,7 @@ func check(p parameters, d *template.Draft) {
 		} else {
 			first[s.JobName] = i
 		}
-		checkTimes(p, d, s, at, interval, timeout)
+		checkTimes(p, d, s, at, times{interval, timeout})
 		checkTargets(p, d, s, at, targets)
 		for _, e := range s.Params {
 			if slices.ContainsFunc(e.Value, func(v string) bool { return template.Secret(e.Key, v) }) {
@@ -42,14 +42,18 @@ func check(p parameters, d *template.Draft) {
 	checkRules(p, d)
 }
 
-func checkTimes(p parameters, d *template.Draft, s scrape, at []string, interval, timeout time.Duration) {
+// times are the global ones, which a job may override.
+type times struct{ interval, timeout time.Duration }
+
+func checkTimes(p parameters, d *template.Draft, s scrape, at []string, global times) {
+	interval := global.interval
 	if s.ScrapeInterval != "" {
 		interval = duration(s.ScrapeInterval)
 	}
 	switch {
 	case s.ScrapeTimeout != "" && duration(s.ScrapeTimeout) > interval:
 		d.Error(p.File, append(at, "scrape_timeout"), "is longer than the job's scrape_interval (%s)", interval)
-	case s.ScrapeTimeout == "" && p.Global.ScrapeTimeout != "" && timeout > interval:
+	case s.ScrapeTimeout == "" && p.Global.ScrapeTimeout != "" && global.timeout > interval:
 		d.Error(p.File, append(at, "scrape_interval"), "is shorter than the scrape_timeout of the globals (%s)", p.Global.ScrapeTimeout)
 	}
 }

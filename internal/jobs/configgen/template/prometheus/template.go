@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"path"
+	"slices"
 
 	"github.com/jobyard/jobyard/internal/jobs/configgen/template"
 	"github.com/jobyard/jobyard/internal/jobs/configgen/tree"
@@ -170,16 +171,10 @@ func write(p parameters, d *template.Draft) {
 func rulesPath(p parameters) string { return path.Join(path.Dir(p.File), p.Rules.File) }
 
 func ruleFiles(p parameters) []string {
-	files := p.RuleFiles
-	if p.Rules != nil {
-		for _, f := range files {
-			if f == p.Rules.File {
-				return files
-			}
-		}
-		files = append(files[:len(files):len(files)], p.Rules.File)
+	if p.Rules == nil || slices.Contains(p.RuleFiles, p.Rules.File) {
+		return p.RuleFiles
 	}
-	return files
+	return append(slices.Clip(p.RuleFiles), p.Rules.File)
 }
 
 func managers(a *alerting) *tree.Object {

@@ -8,6 +8,7 @@ package settings
 import (
 	_ "embed"
 	"path"
+	"slices"
 	"strconv"
 
 	"github.com/jobyard/jobyard/internal/jobs/configgen/template"
@@ -69,13 +70,13 @@ func hide(v any, key string, place []string, take func(key, value string, place 
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
-			out[i] = hide(e, key, append(place[:len(place):len(place)], strconv.Itoa(i)), take)
+			out[i] = hide(e, key, append(slices.Clip(place), strconv.Itoa(i)), take)
 		}
 		return out
 	case *tree.Object:
 		out := tree.New()
 		for _, m := range v.Members() {
-			out.Set(m.Key, hide(m.Value, m.Key, append(place[:len(place):len(place)], m.Key), take))
+			out.Set(m.Key, hide(m.Value, m.Key, append(slices.Clip(place), m.Key), take))
 		}
 		return out
 	}

@@ -4,6 +4,7 @@ package workflow
 
 import (
 	_ "embed"
+	"strings"
 
 	"github.com/jobyard/jobyard/internal/jobs/configgen/template"
 	"github.com/jobyard/jobyard/internal/jobs/configgen/tree"
@@ -126,13 +127,13 @@ func testJob(p parameters) *tree.Object {
 	if !p.Coverage {
 		steps = append(steps, tree.New().Set("run", test+" "+p.Packages))
 	} else {
-		artifact := "coverage"
+		artifact := []string{"coverage"}
 		for _, m := range matrix.Members() {
-			artifact += "-${{ matrix." + m.Key + " }}"
+			artifact = append(artifact, "${{ matrix."+m.Key+" }}")
 		}
 		steps = append(steps,
 			tree.New().Set("run", test+" -coverprofile=coverage.out "+p.Packages),
-			tree.New().Set("uses", upload).Set("with", tree.New().Set("name", artifact).Set("path", "coverage.out")))
+			tree.New().Set("uses", upload).Set("with", tree.New().Set("name", strings.Join(artifact, "-")).Set("path", "coverage.out")))
 	}
 	return job(p, runsOn, matrix, steps...)
 }

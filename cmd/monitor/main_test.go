@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/jobyard/jobyard/internal/broker/brokertest"
+	"github.com/jobyard/jobyard/internal/config"
+)
+
+func command(ctx context.Context, args ...string) (code int, text string) {
+	var out, e bytes.Buffer
+	code = run(ctx, args, config.Streams{Out: &out, Err: &e})
+	return code, out.String() + e.String()
+}
+
+func TestMonitor(t *testing.T) {
+	t.Parallel()
+	server := brokertest.Server(t, "")
+	ctx, cancel := context.WithCancel(context.Background())
+	logs, w := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{"--redis-url", server.URL, "--listen", "127.0.0.1:0", "--log-format", "json"}, config.Streams{Out: io.Discard, Err: w})
+		w.Close()
+	}()
+	at := ""
+	for s := bufio.NewScanner(logs); at == "" && s.Scan(); {
+		var entry struct{ Part, Address string }
+		if json.Unmarshal(s.Bytes(), &entry) == nil && entry.Part == "page" {
+			at = "http://" + entry.Address
+		}
+	}
+	go io.Copy(io.Discard, logs) //nolint:errcheck // ends with the program
+	for path, want := range map[string]int{"/": 200, "/healthz": 200, "/metrics": 200} {
+		if got := ask(t, at+path, ""); got != want {
+			t.Errorf("%s: got %d, want %d", path, got, want)
+		}
+	}
+	if got := ask(t, at+"/", "evil.example"); got != 403 {
+		t.Errorf("a rebound name: got %d, want 403", got)
+	}
+	// An open live stream must not hold up the end.
+	r, err := http.Get(at + "/api/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("got code %d, want 0 after a signal", code)
+	}
+}
+
+func ask(t *testing.T, url, host string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	server := brokertest.Server(t, "")
+	if code, text := command(t.Context(), "status", "--redis-url", server.URL); code != 0 || !strings.Contains(text, "search") || strings.Contains(text, "\x1b") {
+		t.Errorf("got code %d, %s", code, text)
+	}
+	code, text := command(t.Context(), "--json", "status", "--redis-url", server.URL)
+	if code != 0 || !json.Valid([]byte(text)) {
+		t.Errorf("got code %d, %s", code, text)
+	}
+	if code, text := command(t.Context(), "status", "--redis-url", "unix:///nowhere/r.sock"); code != 3 || !strings.Contains(text, "start Redis there") {
+		t.Errorf("Redis away: got code %d, %s", code, text)
+	}
+}
+
+func TestBadUsage(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	away := []string{"--redis-url", "unix:///nowhere/r.sock", "--listen", "127.0.0.1:0"}
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"Redis away":    {away, 3, "start Redis there"},
+		"port in use":   {[]string{"--redis-url", "unix:///x", "--listen", l.Addr().String()}, 1, "choose another with --listen"},
+		"an argument":   {append([]string{"now"}, away...), 2, "monitor has the command status"},
+		"fast samples":  {append([]string{"--sample-every", "1ms"}, away...), 2, "sample period"},
+		"short history": {append([]string{"--history", "1s"}, away...), 2, "history"},
+		"bad part":      {append([]string{"--memory-warn", "80"}, away...), 2, "memory warning"},
+		"bad limit":     {append([]string{"--queue-limit", "0"}, away...), 2, "queue limit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if code, text := command(t.Context(), tt.args...); code != tt.code || !strings.Contains(text, tt.want) {
+				t.Errorf("got code %d, %s; want %d, %q", code, text, tt.code, tt.want)
+			}
+		})
+	}
+}

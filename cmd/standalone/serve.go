@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"net"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/urfave/cli/v2"
+
+	"github.com/jobyard/jobyard/internal/api"
+	"github.com/jobyard/jobyard/internal/app"
+	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/monitor"
+)
+
+// yardFlags are those of every command that starts a yard.
+func yardFlags() []cli.Flag {
+	return slices.Concat(config.WorkerFlags(), config.ClientFlags(), config.RedisFlags())
+}
+
+func serveFlags() []cli.Flag {
+	return slices.Concat(config.APIFlags(), []cli.Flag{config.PageFlag("monitor-listen"), config.DataDirFlag("jobyard in the user's cache folder")},
+		config.MonitorFlags(), yardFlags(), config.LogFlags("info"))
+}
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "producer API, worker and monitor, until Ctrl-C", Flags: serveFlags(), Action: serve,
+		Description: "Tasks and results are kept in --data-dir between starts.",
+	}
+}
+
+// doors are what a yard shows by HTTP.
+type doors struct {
+	api     api.Config
+	page    string
+	monitor monitor.Config
+}
+
+func readDoors(c *cli.Context) (d doors, err error) {
+	if d.api, err = config.API(c); err != nil {
+		return d, err
+	}
+	if d.page, err = config.Page(c, "monitor-listen"); err != nil {
+		return d, err
+	}
+	d.monitor, err = config.Monitor(c)
+	return d, err
+}
+
+func serve(c *cli.Context) error {
+	if c.Args().Present() {
+		return config.Usage("standalone has the commands run, demo and batch, not %q", c.Args().First())
+	}
+	d, err := readDoors(c)
+	if err != nil {
+		return err
+	}
+	s, err := read(c)
+	if err != nil {
+		return err
+	}
+	if s.registry.DataDir, err = config.DataDir(c); err != nil {
+		return err
+	}
+	return app.Run(c.Context, s.log, func(ctx context.Context, a *app.App) error {
+		apiListener, err := listen(ctx, a, d.api.Listen, "listen")
+		if err != nil {
+			return err
+		}
+		pageListener, err := listen(ctx, a, d.page, "monitor-listen")
+		if err != nil {
+			return err
+		}
+		metrics := app.NewRegistry()
+		y, err := open(ctx, a, s, metrics)
+		if err != nil {
+			return err
+		}
+		s.log.Info().Str("redis", y.engine).Str("data", s.registry.DataDir).Msg("the yard is open")
+		return y.show(ctx, a, s, d, shown{apiListener, pageListener, metrics})
+	})
+}
+
+func listen(ctx context.Context, a *app.App, at, flag string) (net.Listener, error) {
+	l, err := app.Listen(ctx, at, flag)
+	if err == nil {
+		a.OnClose(flag, func() error { l.Close(); return nil }) // the server has closed it, if it started
+	}
+	return l, err
+}
+
+// shown is what the doors are served with.
+type shown struct {
+	api, page net.Listener
+	metrics   *prometheus.Registry
+}
+
+// show serves the API and the monitor's page.
+func (y *yard) show(ctx context.Context, a *app.App, s settings, d doors, with shown) error {
+	h, err := api.New(d.api, api.Deps{
+		Client: y.client, Ready: y.broker.Ping, Metrics: app.Metrics(with.metrics), Registry: with.metrics, Log: s.log,
+		Stopping: ctx.Done(), Version: app.Version(),
+	})
+	if err != nil {
+		return err
+	}
+	m, err := monitor.New(d.monitor, y.broker, s.log)
+	if err != nil {
+		return err
+	}
+	a.Go("samples", func() error { return m.Run(ctx) })
+	a.Serve("api", with.api, h, api.WriteTimeout)
+	a.Serve("monitor", with.page, app.Local(d.page, m.Handler()), 0) // its live stream has deadlines of its own
+	// Closed before the server: live streams would hold up its end.
+	a.OnClose("monitor streams", m.Close)
+	return nil
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/jobyard/jobyard/internal/app"
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/worker"
+)
+
+// settings are all that the command line says.
+type settings struct {
+	redis    broker.Config
+	worker   worker.Config
+	registry worker.RegistryConfig
+	admin    string
+	log      app.LogConfig
+}
+
+func read(c *cli.Context) (s settings, err error) {
+	if c.Args().Present() {
+		return s, config.Usage("worker takes no arguments, got %q", c.Args().First())
+	}
+	if s.redis, err = config.Broker(c, "worker"); err != nil {
+		return s, err
+	}
+	if s.worker, err = config.Worker(c); err != nil {
+		return s, err
+	}
+	if s.admin, err = config.Admin(c); err != nil {
+		return s, err
+	}
+	logging, err := config.Logging(c, c.App.ErrWriter)
+	if err != nil {
+		return s, err
+	}
+	s.log = app.LogConfig(logging)
+	s.registry, err = config.Registry(c)
+	return s, err
+}
+
+func serve(c *cli.Context) error {
+	s, err := read(c)
+	if err != nil {
+		return err
+	}
+	log := app.NewLogger(c.App.ErrWriter, s.log)
+	return app.Run(c.Context, log, func(ctx context.Context, a *app.App) error {
+		l, err := app.Listen(ctx, s.admin, "admin-listen")
+		if err != nil {
+			return err
+		}
+		a.OnClose("admin listener", func() error { l.Close(); return nil }) // the server has closed it, if it started
+		b, err := broker.Open(ctx, s.redis, log)
+		if err != nil {
+			return err
+		}
+		a.OnClose("redis", b.Close)
+		a.Keep(ctx, "redis health", b.Run)
+		metrics := app.NewRegistry()
+		jobs, err := worker.OpenRegistry(ctx, s.registry, b, log, metrics)
+		if err != nil {
+			return fmt.Errorf("open the jobs: %w", err)
+		}
+		a.OnClose("jobs", jobs.Close)
+		a.Keep(ctx, "library", jobs.Run)
+		w, err := worker.New(s.worker, b, jobs, log, metrics)
+		if err != nil {
+			return err
+		}
+		a.Go("worker", func() error { return w.Run(ctx) })
+		a.Serve("admin", l, app.Admin(s.admin, app.Metrics(metrics), map[string]app.Check{"redis": b.Ping}), app.AdminWriteTimeout)
+		return nil
+	})
+}

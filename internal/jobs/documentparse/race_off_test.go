@@ -1,0 +1,5 @@
+//go:build !race
+
+package documentparse
+
+const worstSize = 32 << 10

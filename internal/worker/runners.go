@@ -1,0 +1,124 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/jobyard/jobyard/internal/isolation"
+	"github.com/jobyard/jobyard/internal/jobs/configgen"
+	"github.com/jobyard/jobyard/internal/jobs/documentparse"
+	"github.com/jobyard/jobyard/internal/jobs/sdkfetch"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// Names of the functions that run in runners.
+const (
+	parseFunc    = "parse"
+	generateFunc = "generate"
+	extractFunc  = "extract"
+)
+
+// runnerCommand is the hidden command by which the own binary becomes a runner.
+const runnerCommand = "runner"
+
+// ServeRunner serves as a runner if the arguments ask for one, and returns its
+// exit code. Every main that runs a worker calls it first.
+func ServeRunner(args []string) (code int, is bool) {
+	if len(args) != 2 || args[0] != runnerCommand {
+		return 0, false
+	}
+	table := isolation.Table{}
+	switch args[1] {
+	case tasks.DocumentParse.Name():
+		table[parseFunc] = isolation.Handle(documentparse.Parse)
+	case tasks.SDKFetch.Name():
+		table[extractFunc] = isolation.Handle(sdkfetch.Extract)
+	case tasks.ConfigGen.Name():
+		generator, err := configgen.New()
+		if err != nil {
+			return 2, true
+		}
+		table[generateFunc] = isolation.Handle(generator.Handle)
+	}
+	return isolation.Serve(table), true
+}
+
+// Runners are the pools of the kinds whose work is done in child processes. A
+// kind without one runs inline.
+type Runners struct{ pools map[string]*isolation.Pool }
+
+// isolated are the kinds that have runners. Search has none, because the index
+// is the node's own.
+var isolated = []string{tasks.DocumentParse.Name(), tasks.SDKFetch.Name(), tasks.ConfigGen.Name()}
+
+// openRunners starts the pools of the isolated kinds that have slots.
+func openRunners(cfg RegistryConfig, log zerolog.Logger, reg prometheus.Registerer) (*Runners, error) {
+	r := &Runners{pools: map[string]*isolation.Pool{}}
+	if cfg.Inline {
+		log.Warn().Msg("isolation is off: jobs run in the worker's own process")
+		return r, nil
+	}
+	metrics := isolation.NewMetrics(reg)
+	for _, kind := range isolated {
+		slots := cfg.Slots[kind]
+		if slots == 0 {
+			continue
+		}
+		c := isolation.DefaultConfig(kind)
+		c.Args, c.Slots, c.Sandbox = []string{runnerCommand, kind}, slots, cfg.Sandbox
+		c.Limits.Memory, c.MaxMemory = cfg.JobMemory, 2*cfg.JobMemory
+		p, err := isolation.New(c, log.With().Str("kind", kind).Logger(), metrics, nil)
+		if err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+		r.pools[kind] = p
+		if report := p.Report(); report.Level != isolation.Full {
+			log.Warn().Str("kind", kind).Stringer("sandbox", report).Msg("runners are not fully locked in")
+		}
+	}
+	return r, nil
+}
+
+// Level is how well the least isolated runner is locked in.
+func (r *Runners) Level() isolation.Level {
+	if len(r.pools) == 0 {
+		return isolation.None
+	}
+	worst := isolation.Full
+	for _, p := range r.pools {
+		switch level := p.Level(); level {
+		case isolation.None:
+			return level
+		case isolation.Partial:
+			worst = level
+		}
+	}
+	return worst
+}
+
+// List lists the runners of every kind.
+func (r *Runners) List() []isolation.Runner {
+	var all []isolation.Runner
+	for _, kind := range isolated {
+		all = append(all, r.pools[kind].Runners()...)
+	}
+	return all
+}
+
+// closeWithin is how long the runners may take to be gone.
+const closeWithin = 5 * time.Second
+
+// Close ends every runner and waits until they are reaped.
+func (r *Runners) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	defer cancel()
+	var errs []error
+	for _, p := range r.pools {
+		errs = append(errs, p.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
