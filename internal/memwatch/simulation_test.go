@@ -10,7 +10,7 @@ import (
 // in MB, as in the table.
 type scenario struct {
 	name   string
-	load   load
+	load   rhythm
 	warm   float64 // a cache with a time constant of 10 minutes of full work
 	slow   float64 // the same with 45
 	linear float64 // a cache that fills evenly for 2 hours
@@ -22,11 +22,11 @@ type scenario struct {
 
 func (s scenario) healthy() bool { return s.leak == 0 }
 
-// load is how much work there is.
-type load int
+// rhythm is how much work there is when.
+type rhythm int
 
 const (
-	steady load = iota
+	steady rhythm = iota
 	diurnal
 	nearIdle
 	bursts
