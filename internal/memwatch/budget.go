@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,17 +34,20 @@ type RunnerLoad struct {
 // all that run, at their expected peaks; first come, first served, whatever the
 // kind, so that a large task isn't passed by small ones for ever. An idle node
 // admits always, so that no task waits for ever. Safe for use by several
-// goroutines; it has none of its own.
+// goroutines; it has none of its own: its owner calls Watch every Poll.
 type Budget struct {
 	cfg  BudgetConfig
 	read func() Load
+	open atomic.Bool   // below the mark, when last read
+	rest atomic.Uint64 // the throttle's, as bits
 
 	mu       sync.Mutex
 	load     Load
 	readAt   time.Time
 	rss      map[string]int64 // of the runners of each kind
 	running  map[string]int
-	total    int // of running
+	total    int   // of running
+	extra    int64 // that larger slots take beyond what is expected of their kinds
 	peaks    map[string]*peaks
 	waiters  []*waiter
 	throttle throttle
@@ -61,49 +66,73 @@ func NewBudget(cfg BudgetConfig, read func() Load) (*Budget, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("memory budget: %w", err)
 	}
-	return &Budget{
+	b := &Budget{
 		cfg: cfg, read: read, rss: map[string]int64{}, running: map[string]int{}, peaks: map[string]*peaks{},
 		throttle: throttle{high: cfg.CPU, low: cfg.CPUCalm, window: cfg.CPUWindow},
-	}, nil
+	}
+	b.open.Store(true)
+	return b, nil
 }
 
 // Release ends a task that was admitted. Peak is the most memory that it took,
 // from which the budget learns; 0 means unknown. Calling it again does nothing.
 type Release func(peak int64)
 
+// nothing releases a task that takes no memory of its own.
+func nothing(int64) {}
+
+// light reports whether a task of the kind takes nothing worth counting and the
+// node has room. It takes no lock: such tasks may last microseconds.
+func (b *Budget) light(kind string) bool { return b.open.Load() && b.cfg.Ceilings[kind] == 0 }
+
 // Admit admits a task, or reports that it would have to wait.
 func (b *Budget) Admit(kind string) (release Release, ok bool) {
+	if b.light(kind) {
+		return nothing, true
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.waiters) > 0 || !b.fits(kind, time.Now()) {
+	if len(b.waiters) > 0 || !b.fits(kind, 1, time.Now()) {
 		return nil, false
 	}
 	return b.grant(kind), true
 }
 
+// Room is how many of so many tasks of a kind would be admitted now.
+func (b *Budget) Room(kind string, want int) int {
+	if b.light(kind) {
+		return want
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiters) > 0 {
+		return 0
+	}
+	now, n := time.Now(), 0
+	for n < want && b.fits(kind, n+1, now) {
+		n++
+	}
+	if n == 0 && b.total == 0 {
+		n = min(want, 1)
+	}
+	return n
+}
+
 // Acquire waits until a task is admitted or ctx ends.
 func (b *Budget) Acquire(ctx context.Context, kind string) (Release, error) {
-	b.mu.Lock()
-	if len(b.waiters) == 0 && b.fits(kind, time.Now()) {
-		defer b.mu.Unlock()
-		return b.grant(kind), nil
+	if release, ok := b.Admit(kind); ok {
+		return release, nil
 	}
 	w := &waiter{kind: kind, admitted: make(chan struct{})}
+	b.mu.Lock()
 	b.waiters = append(b.waiters, w)
+	b.serve() // the last one may have ended in between
 	b.mu.Unlock()
-	tick := time.NewTicker(b.cfg.Poll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-w.admitted:
-			return b.once(kind), nil
-		case <-tick.C: // memory is freed by others, too
-			b.mu.Lock()
-			b.serve()
-			b.mu.Unlock()
-		case <-ctx.Done():
-			return b.withdraw(ctx, w)
-		}
+	select {
+	case <-w.admitted:
+		return b.once(kind), nil
+	case <-ctx.Done():
+		return b.withdraw(ctx, w)
 	}
 }
 
@@ -118,14 +147,71 @@ func (b *Budget) withdraw(ctx context.Context, w *waiter) (Release, error) {
 		b.waiters = slices.DeleteFunc(b.waiters, func(x *waiter) bool { return x == w })
 	}
 	b.serve() // it may have been the one that the others waited behind
-	return nil, fmt.Errorf("wait for memory or processors: %w", context.Cause(ctx))
+	return nil, fmt.Errorf("wait for memory: %w", context.Cause(ctx))
 }
+
+// Enlarge gives a running task so much memory more than is expected of its
+// kind, if the node has it and nobody waits for it.
+func (b *Budget) Enlarge(more int64) (shrink func(), ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refresh(time.Now())
+	if b.cfg.Limit > 0 && (len(b.waiters) > 0 || b.load.Used+b.reserved("", 0)+more > b.mark()) {
+		return nil, false
+	}
+	b.extra += more
+	var done sync.Once
+	return func() {
+		done.Do(func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.extra -= more
+			b.serve()
+		})
+	}, true
+}
+
+// Rest is how long a slot rests after a task that took so long: not at all,
+// unless the node's processors are too busy.
+func (b *Budget) Rest(took time.Duration) time.Duration {
+	rest := math.Float64frombits(b.rest.Load())
+	if rest == 0 {
+		return 0
+	}
+	return restAfter(took, rest)
+}
+
+// Watch reads the node and admits those who wait, as far as that goes. If the
+// memory is about to run out it names the largest runner, at most once a second:
+// the caller ends it. A runner of less than a hundredth of the limit is not what
+// fills the node, and is not named.
+func (b *Budget) Watch() (victim RunnerLoad, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.refresh(now)
+	b.serve()
+	over := b.cfg.Limit > 0 && float64(b.load.Used) > float64(b.cfg.Limit)*b.cfg.Shed
+	if !over || len(b.load.Runners) == 0 || now.Sub(b.shedAt) < shedPause {
+		return RunnerLoad{}, false
+	}
+	victim = slices.MaxFunc(b.load.Runners, func(x, y RunnerLoad) int { return cmp.Compare(x.RSS, y.RSS) })
+	if victim.RSS < b.cfg.Limit/100 {
+		return RunnerLoad{}, false
+	}
+	b.shedAt = now
+	return victim, true
+}
+
+// shedPause is how long a killed runner may take to give its memory back: one of
+// 2 GB takes a quarter of a second.
+const shedPause = time.Second
 
 // The functions below are called with the lock held, but for those that take it.
 
 // serve admits those who wait, in their order, as far as it goes.
 func (b *Budget) serve() {
-	for len(b.waiters) > 0 && b.fits(b.waiters[0].kind, time.Now()) {
+	for len(b.waiters) > 0 && b.fits(b.waiters[0].kind, 1, time.Now()) {
 		w := b.waiters[0]
 		b.waiters = b.waiters[1:]
 		b.count(w.kind)
@@ -141,7 +227,6 @@ func (b *Budget) grant(kind string) Release {
 func (b *Budget) count(kind string) {
 	b.running[kind]++
 	b.total++
-	b.throttle.last = time.Now()
 }
 
 // once returns the end of an admitted task.
@@ -181,40 +266,42 @@ func (b *Budget) learned(kind string) *peaks {
 
 // expected is what a task of the kind will take.
 func (b *Budget) expected(kind string) int64 {
-	if p := b.peaks[kind]; p != nil {
-		if ceiling := b.cfg.Ceilings[kind]; ceiling > 0 {
-			return min(p.quantile(b.cfg.Quantile), ceiling)
-		}
-		return p.quantile(b.cfg.Quantile)
+	ceiling := b.cfg.Ceilings[kind]
+	p := b.peaks[kind]
+	if p == nil {
+		return ceiling
 	}
-	return b.cfg.Ceilings[kind]
+	if ceiling > 0 {
+		return min(p.quantile(b.cfg.Quantile), ceiling)
+	}
+	return p.quantile(b.cfg.Quantile)
 }
 
-// fits reports whether a task may start now.
-func (b *Budget) fits(kind string, now time.Time) bool {
-	if b.total == 0 {
+// fits reports whether so many tasks of a kind may start now.
+func (b *Budget) fits(kind string, n int, now time.Time) bool {
+	if b.total == 0 && n == 1 {
 		return true
 	}
 	b.refresh(now)
-	if !b.throttle.allows(now) {
-		return false
-	}
-	mark := int64(float64(b.cfg.Limit) * b.cfg.Admit)
-	return b.cfg.Limit == 0 || b.load.Used <= mark && b.load.Used+b.reserved(kind) <= mark
+	return b.cfg.Limit == 0 || b.load.Used <= b.mark() && b.load.Used+b.reserved(kind, n) <= b.mark()
 }
 
-// reserved is what the tasks that run, and one more of a kind, will take beyond
+// mark is up to where tasks are admitted.
+func (b *Budget) mark() int64 { return int64(float64(b.cfg.Limit) * b.cfg.Admit) }
+
+// reserved is what the tasks that run, and n more of a kind, will take beyond
 // what their kinds' runners already have.
-func (b *Budget) reserved(next string) (sum int64) {
-	for kind, n := range b.running {
+func (b *Budget) reserved(next string, n int) int64 {
+	sum := b.extra
+	for kind, running := range b.running {
 		if kind != next {
-			sum += b.missing(kind, n)
+			sum += b.missing(kind, running)
 		}
 	}
-	if next == "" {
-		return sum
+	if n > 0 {
+		sum += b.missing(next, b.running[next]+n)
 	}
-	return sum + b.missing(next, b.running[next]+1)
+	return sum
 }
 
 func (b *Budget) missing(kind string, n int) int64 {
@@ -231,24 +318,7 @@ func (b *Budget) refresh(now time.Time) {
 	for _, r := range b.load.Runners {
 		b.rss[r.Kind] += r.RSS
 	}
+	b.open.Store(b.cfg.Limit == 0 || b.load.Used <= b.mark())
 	b.throttle.observe(now, b.load.CPU)
-}
-
-// shedPause is how long a killed runner may take to give its memory back: one of
-// 2 GB takes a quarter of a second.
-const shedPause = time.Second
-
-// Victim names the largest runner if the node's memory is about to run out, at
-// most once a second. The caller ends it.
-func (b *Budget) Victim() (RunnerLoad, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := time.Now()
-	b.refresh(now)
-	over := b.cfg.Limit > 0 && float64(b.load.Used) > float64(b.cfg.Limit)*b.cfg.Shed
-	if !over || len(b.load.Runners) == 0 || now.Sub(b.shedAt) < shedPause {
-		return RunnerLoad{}, false
-	}
-	b.shedAt = now
-	return slices.MaxFunc(b.load.Runners, func(x, y RunnerLoad) int { return cmp.Compare(x.RSS, y.RSS) }), true
+	b.rest.Store(math.Float64bits(b.throttle.rest))
 }

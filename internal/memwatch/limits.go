@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"time"
 )
 
@@ -13,8 +14,8 @@ type BudgetConfig struct {
 	// and memory then never holds a task back.
 	Limit int64
 	// Ceilings is the most that a task of each kind may take, in bytes. It is
-	// expected until the kind's own peaks are known. A kind that is missing is
-	// expected to take nothing.
+	// expected until the kind's own peaks are known. A kind that is missing takes
+	// nothing worth counting, and is held back only while the node is full.
 	Ceilings map[string]int64
 	// Admit is the share of the limit up to which tasks are admitted, Shed the
 	// one above which a runner has to go.
@@ -22,10 +23,11 @@ type BudgetConfig struct {
 	// Quantile of a kind's peaks is what the next task is expected to take.
 	Quantile float64
 	// CPU is the share of the processors above which, over CPUWindow, slots are
-	// handed out more slowly; CPUCalm is the one below which that ends.
+	// handed out more slowly, 1 for never; CPUCalm is the one below which that
+	// ends.
 	CPU, CPUCalm float64
 	CPUWindow    time.Duration
-	// Poll is how often the node is read while tasks wait.
+	// Poll is how often the node is read.
 	Poll time.Duration
 }
 
@@ -33,7 +35,7 @@ type BudgetConfig struct {
 func DefaultBudget(limit int64, ceilings map[string]int64) BudgetConfig {
 	return BudgetConfig{
 		Limit: limit, Ceilings: ceilings, Admit: 0.85, Shed: 0.95, Quantile: 0.95,
-		CPU: 0.8, CPUCalm: 0.7, CPUWindow: 10 * time.Second, Poll: 100 * time.Millisecond,
+		CPU: 0.8, CPUCalm: 0.7, CPUWindow: 10 * time.Second, Poll: 200 * time.Millisecond,
 	}
 }
 
@@ -59,11 +61,23 @@ func (c BudgetConfig) Validate() error {
 
 // GoLimit is the soft limit for the worker's own heap, for debug.SetMemoryLimit:
 // what the node's limit leaves beside the runners' ceilings, less a tenth for
-// what is not the heap's, and at least a quarter of the limit, since not all
-// runners are at their ceilings at once. It is no limit if the node's is unknown.
+// what is not the heap's, and at least 45 % of the limit, since not all runners
+// are at their ceilings at once, and a collector that is kept too short eats the
+// processors. It is no limit if the node's is unknown.
 func GoLimit(limit, runners int64) int64 {
 	if limit <= 0 {
 		return math.MaxInt64
 	}
-	return max((limit-max(runners, 0))/10*9, limit/4)
+	return max((limit-max(runners, 0))/10*9, limit/100*45)
+}
+
+// SetGoLimit sets GoLimit for this process and returns it, unless the operator
+// has set a limit by GOMEMLIMIT: then that one stays.
+func SetGoLimit(limit, runners int64) (bytes int64, ours bool) {
+	if now := debug.SetMemoryLimit(-1); now != math.MaxInt64 {
+		return now, false
+	}
+	bytes = GoLimit(limit, runners)
+	debug.SetMemoryLimit(bytes)
+	return bytes, true
 }

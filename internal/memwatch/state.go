@@ -21,27 +21,25 @@ type BudgetState struct {
 	Room     int64       `json:"room_bytes"`     // below the mark; 0 if the limit is unknown
 	Running  int         `json:"running"`
 	Waiting  int         `json:"waiting"`
-	// CPU is the share of the processors over the window; Throttled says that
-	// slots are handed out more slowly, one in each Pause.
-	CPU       float64       `json:"cpu"`
-	Throttled bool          `json:"throttled"`
-	Pause     time.Duration `json:"pause_ns,omitempty"`
+	// CPU is the share of the processors over the window; Rest is for how much of
+	// its time a slot rests because they are too busy, 0 if they are not.
+	CPU  float64 `json:"cpu"`
+	Rest float64 `json:"rest,omitempty"`
 	// Expected is the peak that is expected of each kind.
 	Expected map[string]int64 `json:"expected_bytes,omitempty"`
 }
 
-// State reads the node and tells how the budget stands. Called with every
-// heartbeat, it also keeps the CPU window filled while nothing is admitted.
+// State reads the node and tells how the budget stands.
 func (b *Budget) State() BudgetState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refresh(time.Now())
 	s := BudgetState{
-		Memory: MemoryOK, Limit: b.cfg.Limit, Used: b.load.Used, Reserved: b.reserved(""),
-		Running: b.total, Waiting: len(b.waiters), Throttled: b.throttle.on, Pause: b.throttle.gap,
+		Memory: MemoryOK, Limit: b.cfg.Limit, Used: b.load.Used, Reserved: b.reserved("", 0),
+		Running: b.total, Waiting: len(b.waiters), Rest: b.throttle.rest,
 		Expected: make(map[string]int64, len(b.cfg.Ceilings)),
 	}
-	s.CPU, _ = b.throttle.average()
+	s.CPU, _ = b.throttle.average(b.cfg.CPUWindow)
 	for kind := range b.cfg.Ceilings {
 		s.Expected[kind] = b.expected(kind)
 	}
@@ -55,6 +53,6 @@ func (b *Budget) State() BudgetState {
 	case used > b.cfg.Admit:
 		s.Memory = MemoryFull
 	}
-	s.Room = max(0, int64(float64(b.cfg.Limit)*b.cfg.Admit)-s.Used-s.Reserved)
+	s.Room = max(0, b.mark()-s.Used-s.Reserved)
 	return s
 }
