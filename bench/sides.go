@@ -24,10 +24,10 @@ const kind = "search"
 // slots is the concurrency of both sides.
 const slots = 10
 
-// payload is a search of about 200 bytes. No two are equal, so that nothing
-// can be answered from what another one left.
-func payload(n int) []byte {
-	return fmt.Appendf(nil, `{"query":"%08d %s"}`, n, strings.Repeat("words to look for ", 10))
+// query is of about 190 bytes. No two are equal, so that nothing can be
+// answered from what another one left.
+func query(n int) string {
+	return fmt.Sprintf("%08d %s", n, strings.Repeat("words to look for ", 10))
 }
 
 // number reads what payload was made of.
@@ -35,6 +35,9 @@ func number(query string) int {
 	n, _ := strconv.Atoi(query[:min(8, len(query))])
 	return n
 }
+
+// payload is a search for it.
+func payload(n int) []byte { return fmt.Appendf(nil, `{"query":%q}`, query(n)) }
 
 // requests are n tasks for our side.
 func requests(n int, opts ...tasks.Option) []tasks.Request {
@@ -46,9 +49,9 @@ func requests(n int, opts ...tasks.Option) []tasks.Request {
 }
 
 func request(n int, opts ...tasks.Option) tasks.Request {
-	r := tasks.Request{Kind: kind, Payload: payload(n)}
-	for _, o := range append(opts, tasks.WithoutCache()) {
-		o(&r.Options)
+	r, err := tasks.Search.New(tasks.SearchPayload{Query: query(n)}, append(opts, tasks.WithoutCache())...)
+	if err != nil {
+		panic(err) // text can be encoded
 	}
 	return r
 }

@@ -149,46 +149,74 @@ type Enqueued struct {
 // order of the requests; the second value is set if Redis failed, and then no
 // answer is known.
 func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]Enqueued, error) {
-	now := time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	answers := make([]Enqueued, len(requests))
-	admissions := make([]results.Admission, 0, len(requests))
-	index := make([]int, 0, len(requests))
+	chunks := make(chan chunk, 1)
+	go func() { // the next chunk is prepared while one is on its way
+		defer close(chunks)
+		c.prepare(ctx, requests, answers, chunks)
+	}()
+	for next := range chunks {
+		errs, err := c.store.Admit(ctx, next.admissions...)
+		if err != nil {
+			return nil, err
+		}
+		for i, err := range errs {
+			a := &answers[next.index[i]]
+			a.Task, a.Err = c.answer(ctx, a.Task, err)
+		}
+	}
+	return answers, ctx.Err()
+}
+
+// Bounds of a chunk: not so many tasks that Redis answers nobody else
+// meanwhile, nor so large that they fill its buffers.
+const chunkTasks, chunkBytes = 250, 4 << 20
+
+// chunk is what goes in one round trip; index says which requests those are.
+type chunk struct {
+	admissions []results.Admission
+	index      []int
+	bytes      int
+}
+
+// prepare checks the requests and passes on, chunk by chunk, what can be
+// admitted. What can't gets its answer here.
+func (c *Client) prepare(ctx context.Context, requests []tasks.Request, answers []Enqueued, to chan<- chunk) {
+	var next chunk
+	pass := func() {
+		select {
+		case to <- next:
+		case <-ctx.Done():
+		}
+		next = chunk{}
+	}
+	now := time.Now()
 	for i, r := range requests {
 		checked, err := r.Check(now)
 		if err != nil {
 			answers[i].Err = err
 			continue
 		}
+		if ctx.Err() != nil {
+			return
+		}
+		if len(next.index) == chunkTasks || len(next.index) > 0 && next.bytes+len(checked.Payload) > chunkBytes {
+			pass()
+		}
+		if next.index == nil {
+			most := min(chunkTasks, len(requests)-i)
+			next.admissions, next.index = make([]results.Admission, 0, most), make([]int, 0, most)
+		}
 		a := c.admission(checked)
 		answers[i].Task = queued(a, now)
-		admissions, index = append(admissions, a), append(index, i)
+		c.store.Prepare(&a)
+		next.admissions, next.index, next.bytes = append(next.admissions, a), append(next.index, i), next.bytes+len(checked.Payload)
 	}
-	for len(admissions) > 0 {
-		n := chunk(admissions)
-		errs, err := c.store.Admit(ctx, admissions[:n]...)
-		if err != nil {
-			return nil, err
-		}
-		for j, err := range errs {
-			a := &answers[index[j]]
-			a.Task, a.Err = c.answer(ctx, a.Task, err)
-		}
-		admissions, index = admissions[n:], index[n:]
+	if len(next.index) > 0 {
+		pass()
 	}
-	return answers, nil
-}
-
-// chunk says how many admissions go into one round trip: not so many that
-// Redis answers nobody else meanwhile, nor so large that they fill its buffers.
-func chunk(all []results.Admission) int {
-	const most, mostBytes = 500, 4 << 20
-	bytes := 0
-	for i, a := range all {
-		if bytes += len(a.Request.Payload); i == most || (bytes > mostBytes && i > 0) {
-			return i
-		}
-	}
-	return len(all)
 }
 
 func (c *Client) admission(r tasks.Request) results.Admission {

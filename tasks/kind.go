@@ -47,8 +47,10 @@ type AnyKind interface {
 	Check(raw []byte) (json.RawMessage, error)
 }
 
+var kinds = [...]AnyKind{Search, SDKFetch, ConfigGen, DocumentParse}
+
 // Kinds lists the kinds in the order they are shown.
-func Kinds() []AnyKind { return []AnyKind{Search, SDKFetch, ConfigGen, DocumentParse} }
+func Kinds() []AnyKind { return slices.Clone(kinds[:]) }
 
 // KindNames lists the names of Kinds.
 func KindNames() []string {
@@ -61,7 +63,7 @@ func KindNames() []string {
 
 // Lookup finds a kind by name; the error is an *InvalidError at "kind".
 func Lookup(name string) (AnyKind, error) {
-	for _, k := range Kinds() {
+	for _, k := range kinds {
 		if k.Name() == name {
 			return k, nil
 		}
@@ -79,7 +81,7 @@ func (k Kind[P, R]) New(payload P, opts ...Option) (Request, error) {
 	if err != nil {
 		return Request{}, fmt.Errorf("encode %s payload: %w", k.name, err)
 	}
-	r := Request{Kind: k.name, Payload: raw}
+	r := Request{Kind: k.name, Payload: raw, typed: typed{k.name, payload, raw}}
 	for _, o := range opts {
 		o(&r.Options)
 	}
@@ -98,14 +100,21 @@ func (k Kind[P, R]) Decode(raw []byte) (P, error) {
 
 // Check implements AnyKind.
 func (k Kind[P, R]) Check(raw []byte) (json.RawMessage, error) {
-	if len(raw) > MaxPayloadBytes {
-		return nil, Invalid("payload", fmt.Sprintf("must not be over %d bytes, got %d", MaxPayloadBytes, len(raw)))
+	if err := checkSize(raw); err != nil {
+		return nil, err
 	}
 	p, err := k.Decode(raw)
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(p)
+}
+
+func checkSize(payload []byte) error {
+	if len(payload) > MaxPayloadBytes {
+		return Invalid("payload", fmt.Sprintf("must not be over %d bytes, got %d", MaxPayloadBytes, len(payload)))
+	}
+	return nil
 }
 
 // Result decodes the result of a completed task. A task that did not complete
@@ -132,6 +141,9 @@ func Queue(kind string) string { return kind }
 
 // BulkQueue is the queue of a kind's batches.
 func BulkQueue(kind string) string { return kind + ":bulk" }
+
+// KindOf is the kind whose tasks a queue holds.
+func KindOf(queue string) string { return strings.TrimSuffix(queue, ":bulk") }
 
 // Queues lists every queue of the yard, interactive ones first.
 func Queues() []string {

@@ -3,7 +3,6 @@ package tasks
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -27,6 +26,21 @@ type Request struct {
 	Kind    string          `json:"kind"`
 	Payload json.RawMessage `json:"payload"`
 	Options Options         `json:"options,omitzero"`
+
+	typed typed
+}
+
+// typed is what Kind.New made a payload from: it need not be decoded again to
+// be validated.
+type typed struct {
+	kind    string
+	payload Payload
+	raw     json.RawMessage
+}
+
+// isOf reports whether the request's payload is still the very one.
+func (t typed) isOf(r Request) bool {
+	return t.kind == r.Kind && len(t.raw) > 0 && len(t.raw) == len(r.Payload) && &t.raw[0] == &r.Payload[0]
 }
 
 // DecodeRequest reads a Request strictly; errors are *InvalidError. What it
@@ -44,7 +58,14 @@ func (r Request) Check(now time.Time) (Request, error) {
 	if err != nil {
 		return r, err
 	}
-	if r.Payload, err = k.Check(r.Payload); err != nil {
+	if r.typed.isOf(r) {
+		if err = checkSize(r.Payload); err == nil {
+			err = prefix("payload", r.typed.payload.Validate())
+		}
+	} else {
+		r.Payload, err = k.Check(r.Payload)
+	}
+	if err != nil {
 		return r, err
 	}
 	r.Options, err = r.Options.check(r.Kind, now)
@@ -98,10 +119,22 @@ func WithRetention(d time.Duration) Option { return func(o *Options) { o.Retenti
 // WithoutCache runs the task even if an equal one has a stored result.
 func WithoutCache() Option { return func(o *Options) { o.NoCache = true } }
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
-
-// ValidID reports whether id can be a task's id.
-func ValidID(id string) bool { return idPattern.MatchString(id) }
+// ValidID reports whether id can be a task's id: 1 to 128 letters, digits or
+// . _ : - of which the first is a letter or digit.
+func ValidID(id string) bool {
+	if len(id) == 0 || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && strings.IndexByte("._:-", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 func (o Options) check(kind string, now time.Time) (Options, error) {
 	var f faults
@@ -116,25 +149,42 @@ func (o Options) check(kind string, now time.Time) (Options, error) {
 	if o.Timeout == 0 {
 		o.Timeout = Duration(DefaultTimeout)
 	}
-	f.check(o.Timeout >= Duration(time.Millisecond) && o.Timeout <= Duration(MaxTimeout),
-		"options.timeout", "must be from 1ms to %s, got %s", MaxTimeout, o.Timeout)
+	if o.Timeout < Duration(time.Millisecond) || o.Timeout > Duration(MaxTimeout) {
+		f.add("options.timeout", "must be from 1ms to %s, got %s", MaxTimeout, o.Timeout)
+	}
 	if o.MaxRetry == nil {
 		n := DefaultMaxRetry
 		o.MaxRetry = &n
 	}
-	f.check(*o.MaxRetry >= 0 && *o.MaxRetry <= MaxRetryLimit,
-		"options.max_retry", "must be from 0 to %d, got %d", MaxRetryLimit, *o.MaxRetry)
+	if *o.MaxRetry < 0 || *o.MaxRetry > MaxRetryLimit {
+		f.add("options.max_retry", "must be from 0 to %d, got %d", MaxRetryLimit, *o.MaxRetry)
+	}
 	if o.Retention == 0 {
 		o.Retention = Duration(DefaultRetention)
 	}
-	f.check(o.Retention >= Duration(time.Second) && o.Retention <= Duration(MaxRetention),
-		"options.retention", "must be from 1s to %s, got %s", MaxRetention, o.Retention)
-	f.check(o.In >= 0 && o.In <= Duration(MaxDelay), "options.in", "must be from 0s to %s, got %s", MaxDelay, o.In)
-	f.check(o.In == 0 || o.At.IsZero(), "options.at", "must not be set together with options.in")
-	f.check(o.At.IsZero() || o.At.Before(now.Add(MaxDelay)), "options.at", "must be within a year, got %s", o.At.Format(time.RFC3339))
-	f.check(o.ID == "" || ValidID(o.ID), "options.id",
-		"must be 1 to 128 letters, digits or . _ : - and begin with a letter or digit, got %q", clip(o.ID, 60))
+	if o.Retention < Duration(time.Second) || o.Retention > Duration(MaxRetention) {
+		f.add("options.retention", "must be from 1s to %s, got %s", MaxRetention, o.Retention)
+	}
+	if o.ID != "" && !ValidID(o.ID) {
+		f.add("options.id", "must be 1 to 128 letters, digits or . _ : - and begin with a letter or digit, got %q", clip(o.ID, 60))
+	}
+	o.checkStart(&f, now)
 	return o, f.err()
+}
+
+func (o Options) checkStart(f *faults, now time.Time) {
+	if o.In < 0 || o.In > Duration(MaxDelay) {
+		f.add("options.in", "must be from 0s to %s, got %s", MaxDelay, o.In)
+	}
+	if o.At.IsZero() {
+		return
+	}
+	if o.In != 0 {
+		f.add("options.at", "must not be set together with options.in")
+	}
+	if !o.At.Before(now.Add(MaxDelay)) {
+		f.add("options.at", "must be within a year, got %s", o.At.Format(time.RFC3339))
+	}
 }
 
 // Start is when the task may start; zero means at once.

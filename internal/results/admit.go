@@ -3,13 +3,14 @@ package results
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jobyard/jobyard/internal/broker"
@@ -60,6 +61,8 @@ type Admission struct {
 	stands int
 	// bundle tells that the payload is that of a bundle.
 	bundle bool
+	// args are what the admit script is told of it, once it is prepared.
+	args []any
 }
 
 // combinedPayload is the largest payload that shares a round trip with others.
@@ -92,9 +95,9 @@ func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := s.byQueue(all, answers)
-	if err != nil || len(groups) == 0 {
-		return answers, err
+	groups := s.byQueue(all, answers)
+	if len(groups) == 0 {
+		return answers, nil
 	}
 	calls := make([]scriptCall, len(groups))
 	for i, g := range groups {
@@ -105,24 +108,32 @@ func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
 	}
 	for i, cmd := range cmds {
+		if _, smooth := cmd.Val().(int64); smooth {
+			continue // all are admitted
+		}
 		codes, err := cmd.Int64Slice()
-		if err != nil || len(codes) < 2 {
-			return nil, fmt.Errorf("enqueue: %w", err)
+		if err != nil || len(codes) != len(groups[i].index)+2 {
+			return nil, fmt.Errorf("enqueue: unexpected answer of the script: %w", err)
 		}
-		n := len(codes) - 2
-		full := s.full(all[groups[i].index[0]], codes[n], codes[n+1])
-		for j, at := range groups[i].index {
-			switch codes[j] {
-			case 2:
-				answers[at] = ErrKnown
-			case -1:
-				answers[at] = &ConflictError{ID: all[at].ID}
-			case -2:
-				answers[at] = full
-			}
-		}
+		s.refuse(all, groups[i].index, codes, answers)
 	}
 	return answers, nil
+}
+
+// refuse reads the script's answers for the admissions at index.
+func (s *Store) refuse(all []Admission, index []int, codes []int64, answers []error) {
+	n := len(index)
+	full := s.full(all[index[0]], codes[n], codes[n+1])
+	for j, at := range index {
+		switch codes[j] {
+		case 2:
+			answers[at] = ErrKnown
+		case -1:
+			answers[at] = &ConflictError{ID: all[at].ID}
+		case -2:
+			answers[at] = full
+		}
+	}
 }
 
 // full is the refusal of a queue, and notes how far it has been drained.
@@ -136,6 +147,9 @@ func (s *Store) full(a Admission, waiting, processed int64) *FullError {
 // over the same id for two kinds in the same instant could both succeed.
 func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error) {
 	answers := make([]error, len(all))
+	if !slices.ContainsFunc(all, func(a Admission) bool { return a.Chosen }) {
+		return answers, nil
+	}
 	var index []int
 	var cmds []*redis.StringCmd
 	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -145,7 +159,7 @@ func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error)
 			}
 			for _, q := range tasks.Queues() {
 				if a.Chosen && q != a.Request.Options.Queue {
-					index, cmds = append(index, i), append(cmds, p.HGet(ctx, broker.TaskKey(q, a.ID), "y_sha"))
+					index, cmds = append(index, i), append(cmds, p.HGet(ctx, broker.TaskKey(q, a.ID), "y_in"))
 				}
 			}
 		}
@@ -155,9 +169,9 @@ func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error)
 		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
 	}
 	for j, cmd := range cmds {
-		switch a := all[index[j]]; cmd.Val() {
-		case "":
-		case fingerprint(a.Request):
+		switch a := all[index[j]]; {
+		case cmd.Val() == "":
+		case strings.HasPrefix(cmd.Val(), fingerprint(a.Request)):
 			answers[index[j]] = ErrKnown
 		default:
 			answers[index[j]] = &ConflictError{ID: a.ID}
@@ -166,10 +180,16 @@ func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error)
 	return answers, nil
 }
 
-// fingerprint tells tasks apart that would do other work.
+// fingerprintSize is the length of a fingerprint; the scripts know it too.
+const fingerprintSize = 22
+
+// fingerprint tells tasks apart that would do other work: 128 bits
+// of a SHA-256.
 func fingerprint(r tasks.Request) string {
-	sum := sha256.Sum256(append([]byte(r.Kind+"\n"), r.Payload...))
-	return hex.EncodeToString(sum[:])
+	content := make([]byte, 0, len(r.Kind)+1+len(r.Payload))
+	content = append(append(append(content, r.Kind...), '\n'), r.Payload...)
+	sum := sha256.Sum256(content)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // group is the call that admits the tasks of one queue; index says which they
@@ -180,94 +200,56 @@ type group struct {
 }
 
 // byQueue groups the admissions that have no answer yet.
-func (s *Store) byQueue(all []Admission, answers []error) ([]*group, error) {
+func (s *Store) byQueue(all []Admission, answers []error) []*group {
 	var groups []*group
-	of := map[string]*group{}
 	now := s.now()
 	for i, a := range all {
 		if answers[i] != nil {
 			continue
 		}
-		q := a.Request.Options.Queue
-		g := of[q]
-		if g == nil {
-			g = &group{scriptCall: scriptCall{
-				keys: []string{broker.QueueKey(q, "pending"), broker.QueueKey(q, "scheduled"), broker.QueueKey(q, "retry"), broker.QueueKey(q, "processed")},
-				args: []any{q, a.Limit, now.UnixNano(), now.UnixMilli()},
-			}}
-			of[q], groups = g, append(groups, g)
+		if a.args == nil {
+			s.Prepare(&a)
 		}
-		args, err := s.admission(a, now)
-		if err != nil {
-			return nil, err
+		q, each := a.Request.Options.Queue, len(a.args)
+		at := slices.IndexFunc(groups, func(g *group) bool { return g.args[0] == q && g.args[3] == each })
+		if at < 0 {
+			at = len(groups)
+			args := make([]any, 0, 4+each*(len(all)-i))
+			groups = append(groups, &group{scriptCall: scriptCall{
+				keys: []string{broker.QueueKey(q, "pending")}, args: append(args, q, a.Limit, now.UnixNano(), each),
+			}})
 		}
-		g.keys, g.args, g.index = append(g.keys, broker.TaskKey(q, a.ID)), append(g.args, args...), append(g.index, i)
+		g := groups[at]
+		g.args, g.index = append(g.args, a.args...), append(g.index, i)
 	}
-	return groups, nil
+	return groups
 }
 
-// admission is what the admit script is told of one task.
-func (s *Store) admission(a Admission, now time.Time) ([]any, error) {
-	sum, beside := fingerprint(a.Request), []byte(nil)
+// Prepare does the work of an admission that needs no Redis. Admit does it for
+// those that are not prepared.
+func (s *Store) Prepare(a *Admission) {
+	now := s.now()
+	inside, beside := *a, []byte(nil)
 	if len(a.Request.Payload) > inlineBytes {
-		beside, a.Request.Payload = s.packer.pack(a.Request.Payload), nil
+		beside, inside.Request.Payload = s.packer.pack(a.Request.Payload), nil
 	}
-	msg, err := encode(a)
-	if err != nil {
-		return nil, err
+	a.args = []any{a.ID, encode(inside), fingerprint(a.Request) + strconv.FormatInt(now.UnixMilli(), 10)}
+	o := a.Request.Options
+	start, kept := o.Start(now), o.Retention == tasks.Duration(tasks.DefaultRetention)
+	if start.IsZero() && kept && beside == nil && a.stands == 0 {
+		return // as most: the script takes these for granted
 	}
-	start := ""
-	if at := a.Request.Options.Start(now); !at.IsZero() {
-		start = strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
+	at, stands := "", ""
+	if !start.IsZero() {
+		at = strconv.FormatFloat(float64(start.UnixMilli())/1000, 'f', 3, 64)
 	}
-	stands := ""
 	if a.stands > 0 {
 		stands = strconv.Itoa(a.stands)
 	}
-	return []any{msg, a.ID, start, sum, a.Request.Kind, retentionSeconds(a.Request.Options), beside, stands}, nil
+	a.args = append(a.args, at, retentionSeconds(o), beside, stands)
 }
 
 func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }
-
-// encode has asynq write its message for the task. asynq exports no encoder,
-// so its client runs against a catcher that keeps the message and sends nothing.
-func encode(a Admission) ([]byte, error) {
-	var msg []byte
-	catcher := broker.Intercept(unreachable{}, func(ctx context.Context, call broker.Call) *redis.Cmd {
-		cmd := redis.NewCmd(ctx)
-		cmd.SetVal(int64(1))
-		msg, _ = call.Args[0].([]byte)
-		return cmd
-	})
-	o := a.Request.Options
-	headers := map[string]string{HeaderTimeout: o.Timeout.String()}
-	if len(a.Request.Payload) == 0 {
-		headers[HeaderPayload] = "beside"
-	}
-	if a.bundle {
-		headers[HeaderBundle] = "1"
-	}
-	task := asynq.NewTaskWithHeaders(a.Request.Kind, a.Request.Payload, headers)
-	limit := (time.Duration(o.Timeout) + TimeoutGrace).Round(time.Second)
-	_, err := asynq.NewClientFromRedisClient(catcher).Enqueue(task, asynq.TaskID(a.ID), asynq.Queue(o.Queue),
-		asynq.MaxRetry(*o.MaxRetry), asynq.Timeout(limit), asynq.Retention(time.Duration(o.Retention)))
-	if err == nil && msg == nil {
-		err = errors.New("asynq's enqueue script has another form than that of v0.26")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("encode task %s: %w", a.ID, err)
-	}
-	return msg, nil
-}
-
-// unreachable answers the one command that asynq's client sends beside its
-// script: it registers the queue, which we do on our own.
-type unreachable struct{ redis.UniversalClient }
-
-// SAdd implements redis.Cmdable.
-func (unreachable) SAdd(ctx context.Context, _ string, _ ...any) *redis.IntCmd {
-	return redis.NewIntCmd(ctx)
-}
 
 // Register makes the queues known to asynq's tools. It is repeated after every
 // reconnection, because asynq's client would not do so after a loss of data.

@@ -16,17 +16,15 @@ import (
 
 // alone makes a task of its own of one that leaves its bundle: after an
 // attempt that ended with the outcome, or without one yet.
-func (b *Bundle) alone(item BundleTask, o Outcome, started, due time.Time) (*aloneTask, error) {
+func (b *Bundle) alone(item BundleTask, o Outcome, started, due time.Time) *aloneTask {
 	retries := item.MaxRetry
 	r := tasks.Request{Kind: b.kind, Payload: item.Payload, Options: tasks.Options{
 		Queue: b.queue, Timeout: item.Timeout, MaxRetry: &retries, Retention: b.retention,
 	}}
+	id := b.ItemID(item.Number)
 	a := &aloneTask{
-		id: b.ItemID(item.Number), sum: fingerprint(r), state: tasks.Pending, started: started, err: o.Error, result: o.Result,
-	}
-	var err error
-	if a.msg, err = encode(Admission{ID: a.id, Request: r}); err != nil {
-		return nil, err
+		id: id, sum: fingerprint(r), msg: encode(Admission{ID: id, Request: r}),
+		state: tasks.Pending, started: started, err: o.Error, result: o.Result,
 	}
 	now := b.attempts.store.now()
 	switch {
@@ -39,7 +37,7 @@ func (b *Bundle) alone(item BundleTask, o Outcome, started, due time.Time) (*alo
 		a.state, a.score = tasks.Archived, float64(now.Unix())
 		a.msg = failedOnce(a.msg, 0, o.Error, now)
 	}
-	return a, nil
+	return a
 }
 
 // failedOnce adds to an encoded message what asynq notes of a failure: its

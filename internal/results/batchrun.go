@@ -222,7 +222,7 @@ func (b *Bundle) cancelCurrent() {
 // End notes how the task that Begin began has ended. What failed goes on
 // alone, as it would if it had been a task of its own: due again after
 // retryIn, or as a dead letter. Full reports that it is time to flush.
-func (b *Bundle) End(item BundleTask, o Outcome, retryIn time.Duration) (full bool, err error) {
+func (b *Bundle) End(item BundleTask, o Outcome, retryIn time.Duration) (full bool) {
 	now := b.attempts.store.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -233,7 +233,7 @@ func (b *Bundle) End(item BundleTask, o Outcome, retryIn time.Duration) (full bo
 	}}
 	switch {
 	case o.Mode == Requeue:
-		return false, nil // it did not end: the next attempt begins it anew
+		return false // it did not end: the next attempt begins it anew
 	case o.Mode == CancelIt:
 		f.record.state = tasks.Canceled
 		if o.Error != nil {
@@ -242,12 +242,10 @@ func (b *Bundle) End(item BundleTask, o Outcome, retryIn time.Duration) (full bo
 	case o.Mode == Complete && len(o.Result) <= keptInline:
 		f.record.state, f.record.result = tasks.Completed, o.Result
 	default:
-		if f.alone, err = b.alone(item, o, began, now.Add(retryIn)); err != nil {
-			return false, err
-		}
+		f.alone = b.alone(item, o, began, now.Add(retryIn))
 	}
 	b.add(f)
-	return len(b.waiting) >= flushMost || b.bytes >= flushBytes, nil
+	return len(b.waiting) >= flushMost || b.bytes >= flushBytes
 }
 
 // add puts a task among those to commit; b.mu is held.
@@ -257,20 +255,15 @@ func (b *Bundle) add(f flushed) {
 }
 
 // Alone sends tasks that have not begun on as tasks of their own.
-func (b *Bundle) Alone(items []BundleTask) error {
+func (b *Bundle) Alone(items []BundleTask) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, item := range items {
 		if b.skip[item.Number] {
 			continue
 		}
-		t, err := b.alone(item, Outcome{}, time.Time{}, time.Time{})
-		if err != nil {
-			return err
-		}
-		b.add(flushed{number: item.Number, alone: t})
+		b.add(flushed{number: item.Number, alone: b.alone(item, Outcome{}, time.Time{}, time.Time{})})
 	}
-	return nil
 }
 
 // Close forgets the bundle, once it is flushed for the last time.

@@ -82,7 +82,7 @@ func New(b *broker.Broker) *Store {
 
 // recordFields are read in this order by parse.
 var recordFields = []string{
-	"state", "y_final", "y_kind", "y_att", "y_enq", "y_start", "y_fin", "y_node", "y_peak",
+	"state", "y_final", "y_in", "y_att", "y_start", "y_fin", "y_node", "y_peak",
 	"y_reason", "y_msg", "y_again", "y_fields", "result",
 }
 
@@ -129,6 +129,7 @@ func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 	if f["state"] == "" {
 		return t, false
 	}
+	f["y_in"] = f["y_in"][min(len(f["y_in"]), fingerprintSize):]
 	number := func(name string) int64 { n, _ := strconv.ParseInt(f[name], 10, 64); return n }
 	moment := func(name string) time.Time {
 		if ms := number(name); ms > 0 {
@@ -137,8 +138,8 @@ func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 		return time.Time{}
 	}
 	t = tasks.Task{
-		ID: id, Kind: f["y_kind"], Queue: queue, State: tasks.State(f["state"]), Attempts: int(number("y_att")),
-		EnqueuedAt: moment("y_enq"), StartedAt: moment("y_start"), FinishedAt: moment("y_fin"),
+		ID: id, Kind: tasks.KindOf(queue), Queue: queue, State: tasks.State(f["state"]), Attempts: int(number("y_att")),
+		EnqueuedAt: moment("y_in"), StartedAt: moment("y_start"), FinishedAt: moment("y_fin"),
 		Node: f["y_node"], PeakMemory: number("y_peak"),
 	}
 	// asynq has no state for canceled: such a task lies among its completed ones.

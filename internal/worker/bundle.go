@@ -126,13 +126,11 @@ func (b *bundle) runAll(ctx context.Context) (stuck bool, err error) {
 			return stuck, nil
 		}
 		if stuck || b.Scattered() || time.Since(b.started) > results.BundleTime {
-			return stuck, b.Alone(todo[i:])
+			b.Alone(todo[i:])
+			return stuck, nil
 		}
 		var full bool
-		if full, stuck, err = b.runOne(ctx, item); err != nil {
-			return stuck, err
-		}
-		if full {
+		if full, stuck = b.runOne(ctx, item); full {
 			if err := b.flush(ctx); err != nil {
 				return stuck, err
 			}
@@ -142,11 +140,11 @@ func (b *bundle) runAll(ctx context.Context) (stuck bool, err error) {
 }
 
 // runOne runs one task of the bundle.
-func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stuck bool, err error) {
+func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stuck bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if !b.Begin(item.Number, cancel) {
-		return false, false, nil
+		return false, false
 	}
 	b.returned = make(chan struct{})
 	r := &run{
@@ -156,8 +154,7 @@ func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stu
 	out, err := b.attempt(ctx, r)
 	outcome := judge(out, err)
 	b.worker.metrics.ended(r, outcome)
-	full, err = b.End(item, outcome, retryDelay(0, err, nil))
-	return full, b.isStuck(), err
+	return b.End(item, outcome, retryDelay(0, err, nil)), b.isStuck()
 }
 
 // isStuck reports whether the job of the task that ended has not returned.

@@ -9,7 +9,7 @@
 --       reason, message, retryable, fields, result
 -- returns {1 written, 2 written but the bundle was canceled, -1 a later attempt
 --         owns it; numbers of the tasks canceled one by one}
-local known = redis.call("HMGET", KEYS[1], "y_fence", "y_final", "y_cancel", "y_skip", "y_kind", "y_enq", "y_ret", "y_node", "y_alone")
+local known = redis.call("HMGET", KEYS[1], "y_fence", "y_final", "y_cancel", "y_skip", "y_in", "y_ret", "y_node", "y_alone")
 if known[1] ~= ARGV[1] or known[2] then return {-1, ""} end
 local now, records, each, first = ARGV[2], tonumber(ARGV[7]), 12, 10
 local alone = #KEYS - first + 1
@@ -32,11 +32,11 @@ for r = 0, records - 1 do
   end
 end
 
-local waiting, left = {}, known[9] or ""
+local waiting, left = {}, known[8] or ""
 local function go(key, at)
   local n, id, state = ARGV[at], ARGV[at + 1], ARGV[at + 3]
-  redis.call("HSET", key, "msg", ARGV[at + 2], "state", state, "y_sha", ARGV[at + 5],
-    "y_kind", known[5], "y_enq", known[6], "y_ret", known[7])
+  redis.call("HSET", key, "msg", ARGV[at + 2], "state", state, "y_ret", known[6],
+    "y_in", ARGV[at + 5] .. string.sub(known[5], 23))
   if state == "pending" then
     redis.call("HSET", key, "y_batch", 1, "pending_since", now .. "000000")
     waiting[#waiting + 1] = id
@@ -44,7 +44,7 @@ local function go(key, at)
     return
   end
   ran = ran + 1
-  redis.call("HSET", key, "y_att", 1, "y_start", ARGV[at + 6], "y_node", known[8] or "")
+  redis.call("HSET", key, "y_att", 1, "y_start", ARGV[at + 6], "y_node", known[7] or "")
   if state ~= "completed" then
     failed = failed + 1
     redis.call("HSET", key, "y_reason", ARGV[at + 7], "y_msg", ARGV[at + 8], "y_again", ARGV[at + 9], "y_fields", ARGV[at + 10])
@@ -69,7 +69,7 @@ for k = 0, alone - 1 do
     go(KEYS[first + k], from + each * k)
   end
 end
-if left ~= (known[9] or "") then set("y_alone", left) end
+if left ~= (known[8] or "") then set("y_alone", left) end
 if ARGV[6] ~= "" then set("y_cur", ARGV[6]) end
 if #sets > 0 then redis.call("HSET", KEYS[1], unpack(sets)) end
 for state, n in pairs(counts) do

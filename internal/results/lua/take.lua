@@ -13,7 +13,7 @@ for _ = 1, most + 100 do
   local id = redis.call("RPOPLPUSH", KEYS[1], KEYS[3])
   if not id then break end
   local key = ARGV[2] .. id
-  local known = redis.call("HMGET", key, "msg", "y_final", "y_cancel", "y_ret", "pending_since", "y_batch", "y_crash", "y_skip", "y_enq")
+  local known = redis.call("HMGET", key, "msg", "y_final", "y_cancel", "y_ret", "pending_since", "y_batch", "y_crash", "y_skip", "y_in")
   if not known[1] or known[2] == "completed" or known[2] == "canceled" then
     redis.call("LREM", KEYS[3], 1, id)
   elseif known[3] then
@@ -29,7 +29,8 @@ for _ = 1, most + 100 do
     local fence = redis.call("HINCRBY", key, "y_fence", 1)
     -- This look may have set out before the task came in.
     local started = ARGV[3]
-    if known[9] and tonumber(known[9]) > tonumber(started) then started = known[9] end
+    local enqueued = known[9] and string.sub(known[9], 23) or "0"
+    if tonumber(enqueued) > tonumber(started) then started = enqueued end
     redis.call("HSET", key, "state", "active", "y_start", started, "y_node", ARGV[4])
     if known[2] then redis.call("HDEL", key, "y_final") end
     taken[#taken + 1] = {known[1], id, fence, known[5]}
