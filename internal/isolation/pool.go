@@ -116,7 +116,7 @@ func New(cfg Config, log zerolog.Logger, metrics *Metrics, leaks func(Sample) bo
 func (p *Pool) Do(ctx context.Context, call Call) (Reply, error) {
 	attempt := attemptOf(ctx)
 	if call.Limits == (Limits{}) {
-		call.Limits = attempt.limits
+		call.Limits = attempt.bounds()
 	}
 	if len(call.Payload) > p.cfg.Input {
 		return Reply{}, fault.PermanentError(tasks.ReasonTooLarge, "the input has %d bytes, more than the %d that a runner takes", len(call.Payload), p.cfg.Input)

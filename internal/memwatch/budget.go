@@ -181,6 +181,9 @@ func (b *Budget) Rest(took time.Duration) time.Duration {
 	return restAfter(took, rest)
 }
 
+// Poll is how often Watch is to be called.
+func (b *Budget) Poll() time.Duration { return b.cfg.Poll }
+
 // Watch reads the node and admits those who wait, as far as that goes. If the
 // memory is about to run out it names the largest runner, at most once a second:
 // the caller ends it. A runner of less than a hundredth of the limit is not what

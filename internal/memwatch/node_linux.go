@@ -61,7 +61,7 @@ func (h host) group(controller string) (dir string, v2 bool) {
 	paths := map[string]string{} // by controller; "" is version 2
 	h.lines("proc/self/cgroup", func(line string) {
 		if f := strings.SplitN(line, ":", 3); len(f) == 3 {
-			for _, c := range strings.Split(f[1], ",") {
+			for c := range strings.SplitSeq(f[1], ",") {
 				paths[c] = f[2]
 			}
 		}
@@ -156,19 +156,19 @@ func number(dir, name string) (int64, bool) {
 	return n, err == nil
 }
 
-// field reads a line "name number" of a file.
-func field(dir, file, name string) (int64, bool) {
+// field reads a line "name number" of a file; 0 if there is none.
+func field(dir, file, name string) (n int64) {
 	b, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
-		return 0, false
+		return 0
 	}
 	for line := range strings.Lines(string(b)) {
 		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
-			return n, err == nil
+			n, _ = strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
+			return n
 		}
 	}
-	return 0, false
+	return 0
 }
 
 // memory is what is in use. Files that the kernel keeps but does not need are
@@ -182,7 +182,7 @@ func (h host) memory() int64 {
 		current, inactive = "memory.current", "inactive_file"
 	}
 	used, _ := number(h.memoryGroup, current)
-	cached, _ := field(h.memoryGroup, "memory.stat", inactive)
+	cached := field(h.memoryGroup, "memory.stat", inactive)
 	return max(used-cached, 0)
 }
 
@@ -201,7 +201,7 @@ func (h host) cpu() cpuTime {
 		if ns, ok := number(h.cpuGroup, "cpuacct.usage"); ok {
 			return cpuTime{busy: float64(ns) / 1e9}
 		}
-		us, _ := field(h.cpuGroup, "cpu.stat", "usage_usec")
+		us := field(h.cpuGroup, "cpu.stat", "usage_usec")
 		return cpuTime{busy: float64(us) / 1e6}
 	}
 	stat, err := h.fs.Stat()

@@ -27,6 +27,8 @@ type Lane struct {
 	kind     string
 	slots    int
 	waker    *broker.Waker
+	gate     func(free int) int
+	pause    time.Duration
 
 	mu    sync.Mutex
 	ready []taken // taken, but not yet given to asynq
@@ -43,6 +45,11 @@ type taken struct {
 func (a *Attempts) Lane(kind string, slots int) *Lane {
 	return &Lane{attempts: a, kind: kind, slots: slots, waker: broker.NewWaker(tasks.Queue(kind), tasks.BulkQueue(kind))}
 }
+
+// Gate asks before each take how many tasks for the free slots the node has room
+// for. While there is none the tasks stay in Redis, for any node; the lane asks
+// again after the pause. It is called before the server starts.
+func (l *Lane) Gate(room func(free int) int, pause time.Duration) { l.gate, l.pause = room, pause }
 
 // Waker is what announcements are passed to.
 func (l *Lane) Waker() *broker.Waker { return l.waker }
@@ -68,8 +75,13 @@ func (l *Lane) next(ctx context.Context) (string, error) {
 		if len(looks) == 0 {
 			return "", redis.Nil
 		}
+		free := l.free()
+		if free == 0 {
+			l.waker.Rest(ctx, l.pause)
+			return "", redis.Nil
+		}
 		for _, look := range inTurn(looks) {
-			got, err := l.take(ctx, look.Queue)
+			got, err := l.take(ctx, look.Queue, free)
 			if errors.Is(err, redis.Nil) {
 				l.waker.Empty(look)
 				continue
@@ -119,11 +131,19 @@ func (l *Lane) Ended() {
 	l.held--
 }
 
-// take takes tasks of a queue for the free slots.
-func (l *Lane) take(ctx context.Context, queue string) ([]taken, error) {
+// free is how many tasks may be taken.
+func (l *Lane) free() int {
 	l.mu.Lock()
 	free := max(1, l.slots-l.held)
 	l.mu.Unlock()
+	if l.gate != nil {
+		free = l.gate(free)
+	}
+	return free
+}
+
+// take takes tasks of a queue for the free slots.
+func (l *Lane) take(ctx context.Context, queue string, free int) ([]taken, error) {
 	a := l.attempts
 	now := a.store.now()
 	keys := []string{
