@@ -42,6 +42,13 @@ func TestMeter_Read(t *testing.T) {
 	}
 }
 
+func TestRSS(t *testing.T) {
+	t.Parallel()
+	if got := RSS(); got < 1<<20 || got > Limit() {
+		t.Errorf("got %d bytes", got)
+	}
+}
+
 func TestLimit(t *testing.T) {
 	t.Parallel()
 	if got := Limit(); got < 64<<20 {

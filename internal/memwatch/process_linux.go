@@ -1,6 +1,22 @@
 package memwatch
 
-import "github.com/prometheus/procfs"
+import (
+	"bytes"
+	"os"
+	"strconv"
+
+	"github.com/prometheus/procfs"
+)
+
+// RSS is the resident memory of this process in bytes; 0 means unknown.
+func RSS() int64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if f := bytes.Fields(b); err == nil && len(f) > 1 {
+		pages, _ := strconv.ParseInt(string(f[1]), 10, 64)
+		return pages * int64(os.Getpagesize())
+	}
+	return 0
+}
 
 type process struct {
 	fs   procfs.FS

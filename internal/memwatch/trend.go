@@ -34,16 +34,27 @@ type trendConfig struct {
 	maxCache               int64
 	// replace is the growth at which a process of a leaking kind is replaced.
 	replace int64
+	// first judges the first blocks of a kind instead; nil if all are alike.
+	first *trendConfig
+	// until is how many blocks first is for.
+	until int
 }
 
 // runnerTrend is for processes that come and go and are read when they rest.
 func runnerTrend() trendConfig {
-	return trendConfig{
+	c := trendConfig{
 		blockTime: time.Minute, blockTasks: 16, skipTasks: 40, blocks: 64, processes: 8, window: 6 * time.Hour,
 		minBlocks: 12, every: 8, consecutive: 3, ended: 3,
 		floor: 4 << 20, floorShare: 0.05, z: 3.3, noise: 150 << 10, misfit: 0.008,
 		unitTasks: 25, maxCache: 128 << 20, replace: 32 << 20,
 	}
+	// A new version's leak is to be found in its first thousand tasks. A look this
+	// close is affordable once: over hours some cache would come to look like a
+	// leak to it.
+	closer := c
+	closer.every, closer.floor, closer.noise, closer.misfit, closer.z = 2, 2<<20, 15<<10, 0.0015, 4.5
+	c.first, c.until = &closer, 48
+	return c
 }
 
 // processTrend is for one process that lives long and never rests.
@@ -72,6 +83,7 @@ type trend struct {
 	cfg    trendConfig
 	series []*series
 	fresh  int // blocks since the last judgment
+	blocks int // ever
 	first  time.Time
 	seen   time.Time
 	count  int // readings
@@ -96,11 +108,15 @@ func (t *trend) observe(r Reading) (changed bool) {
 	if s == nil || !s.add(r, t.cfg) {
 		return false
 	}
-	if t.fresh++; t.fresh < t.cfg.every {
+	cfg := t.cfg
+	if t.blocks++; t.blocks <= cfg.until {
+		cfg = *cfg.first
+	}
+	if t.fresh++; t.fresh < cfg.every {
 		return false
 	}
 	t.fresh = 0
-	return t.decide(t.examine(r.At), r.At)
+	return t.decide(t.examine(r.At, cfg), r.At)
 }
 
 // suspected reports whether a leak is suspected.
@@ -145,15 +161,15 @@ const gone = -1
 
 // examine judges all the evidence, then the later half, the last quarter and so
 // on: a leak may have begun lately, and a cache may be full by now.
-func (t *trend) examine(now time.Time) finding {
+func (t *trend) examine(now time.Time, cfg trendConfig) finding {
 	oldest := now
 	for _, s := range t.series {
 		if b := s.finished(); len(b) > 0 && b[0].at.Before(oldest) {
 			oldest = b[0].at
 		}
 	}
-	for span := now.Sub(oldest); span > 0 && t.blocksSince(now.Add(-span)) >= t.cfg.minBlocks; span /= 2 {
-		if f := judge(t.series, now.Add(-span), t.cfg); f.leaking {
+	for span := now.Sub(oldest); span > 0 && t.blocksSince(now.Add(-span)) >= cfg.minBlocks; span /= 2 {
+		if f := judge(t.series, now.Add(-span), cfg); f.leaking {
 			return f
 		}
 	}

@@ -56,7 +56,13 @@ func (w *Worker) LimitHeap() {
 // load is what is in use on the node.
 func (w *Worker) load() (l memwatch.Load) {
 	l.Used, l.CPU = w.node.Read()
+	if w.cfg.NodeMemory > 0 { // a part of the machine: ours alone counts
+		l.Used = memwatch.RSS()
+	}
 	for _, r := range w.runners.List() {
+		if w.cfg.NodeMemory > 0 {
+			l.Used += r.RSS
+		}
 		l.Runners = append(l.Runners, memwatch.RunnerLoad{PID: r.PID, Kind: r.Kind, Task: r.Task, RSS: r.RSS})
 	}
 	return l

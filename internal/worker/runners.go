@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -187,7 +189,7 @@ func (r *Runners) List() []isolation.Runner {
 		return nil
 	}
 	var all []isolation.Runner
-	for _, kind := range isolated {
+	for _, kind := range slices.Sorted(maps.Keys(r.pools)) {
 		all = append(all, r.pools[kind].Runners()...)
 	}
 	return all
