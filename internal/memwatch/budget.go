@@ -44,7 +44,7 @@ type Budget struct {
 	mu       sync.Mutex
 	load     Load
 	readAt   time.Time
-	rss      map[string]int64 // of the runners of each kind
+	rss      map[string][]int64 // of the runners of each kind, those at work first
 	running  map[string]int
 	total    int   // of running
 	extra    int64 // that larger slots take beyond what is expected of their kinds
@@ -67,7 +67,7 @@ func NewBudget(cfg BudgetConfig, read func() Load) (*Budget, error) {
 		return nil, fmt.Errorf("memory budget: %w", err)
 	}
 	b := &Budget{
-		cfg: cfg, read: read, rss: map[string]int64{}, running: map[string]int{}, peaks: map[string]*peaks{},
+		cfg: cfg, read: read, rss: map[string][]int64{}, running: map[string]int{}, peaks: map[string]*peaks{},
 		throttle: throttle{high: cfg.CPU, low: cfg.CPUCalm, window: cfg.CPUWindow},
 	}
 	b.open.Store(true)
@@ -307,8 +307,14 @@ func (b *Budget) reserved(next string, n int) int64 {
 	return sum
 }
 
+// missing is what n tasks of a kind will take beyond what as many of its runners
+// have.
 func (b *Budget) missing(kind string, n int) int64 {
-	return max(0, int64(n)*b.expected(kind)-b.rss[kind])
+	sum := int64(n) * b.expected(kind)
+	for _, rss := range b.rss[kind][:min(n, len(b.rss[kind]))] {
+		sum -= rss
+	}
+	return max(0, sum)
 }
 
 // refresh reads the node's load unless that was done just now.
@@ -318,8 +324,17 @@ func (b *Budget) refresh(now time.Time) {
 	}
 	b.load, b.readAt = b.read(), now
 	clear(b.rss)
+	slices.SortStableFunc(b.load.Runners, func(x, y RunnerLoad) int {
+		switch {
+		case (x.Task == "") == (y.Task == ""):
+			return cmp.Compare(y.RSS, x.RSS)
+		case x.Task == "":
+			return 1
+		}
+		return -1
+	})
 	for _, r := range b.load.Runners {
-		b.rss[r.Kind] += r.RSS
+		b.rss[r.Kind] = append(b.rss[r.Kind], r.RSS)
 	}
 	b.open.Store(b.cfg.Limit == 0 || b.load.Used <= b.mark())
 	b.throttle.observe(now, b.load.CPU)

@@ -62,7 +62,8 @@ func TestBudget_admitsWhatFits(t *testing.T) {
 			t.Errorf("got room for %d more, want none", got)
 		}
 		// What the runners have already is not expected once more.
-		s.set(500, RunnerLoad{PID: 1, Kind: "parse", RSS: 200 * mb}, RunnerLoad{PID: 2, Kind: "parse", RSS: 200 * mb})
+		s.set(500, RunnerLoad{PID: 3, Kind: "parse", RSS: 250 * mb},
+			RunnerLoad{PID: 1, Kind: "parse", Task: "a", RSS: 200 * mb}, RunnerLoad{PID: 2, Kind: "parse", Task: "b", RSS: 200 * mb})
 		if got := s.State(); got.Reserved != 200*mb || got.Room != 150*mb || got.Running != 2 || got.Memory != MemoryOK {
 			t.Errorf("got %+v, want 200 MB reserved", got)
 		}

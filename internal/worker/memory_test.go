@@ -21,10 +21,10 @@ const mib = 1 << 20
 // and without spending a retry, where the node has room.
 func TestWorker_largerSlotAfterOOM(t *testing.T) {
 	t.Parallel()
-	y, load := oddYard(t, 1, 64*mib, 100*mib)
-	got := endOf(t, y, "hog 80", tasks.WithMaxRetry(0))
-	if got.State != tasks.Completed || got.Attempts != 1 || got.PeakMemory < 80*mib {
-		t.Errorf("80 MiB in a slot of 64: got %+v, want it done in the larger one", got)
+	y, load := oddYard(t, 1, 128*mib, 100*mib)
+	got := endOf(t, y, "hog 140", tasks.WithMaxRetry(0))
+	if got.State != tasks.Completed || got.Attempts != 1 || got.PeakMemory < 140*mib {
+		t.Errorf("140 MiB in a slot of 128: got %+v, %v, want it done in the larger one", got, got.Error)
 	}
 	got = endOf(t, y, "hog 300", tasks.WithMaxRetry(5))
 	if got.State != tasks.Archived || got.Error.Reason != tasks.ReasonOOM || !strings.Contains(got.Error.Message, "--job-memory") || got.Attempts != 1 {
@@ -32,8 +32,8 @@ func TestWorker_largerSlotAfterOOM(t *testing.T) {
 	}
 	load.Store(&memwatch.Load{Used: 840 * mib})
 	brokertest.Until(t, "full", func() bool { return y.worker.Node().Budget.Used == 840*mib })
-	got = endOf(t, y, "hog 80", tasks.WithMaxRetry(0))
-	if got.State != tasks.Archived || got.Error.Reason != tasks.ReasonOOM || !got.Error.Retryable || !strings.Contains(got.Error.Message, "64 MiB") {
+	got = endOf(t, y, "hog 140", tasks.WithMaxRetry(0))
+	if got.State != tasks.Archived || got.Error.Reason != tasks.ReasonOOM || !got.Error.Retryable || !strings.Contains(got.Error.Message, "128 MiB") {
 		t.Errorf("no room on the node: got %+v, %v, want it to stay an oom that may be retried", got, got.Error)
 	}
 	if !strings.Contains(got.Error.Message, "peak memory") || !strings.Contains(got.Error.Message, "CPU") {
@@ -85,7 +85,7 @@ func TestWorker_admitsWhatFits(t *testing.T) {
 	if most > 1 {
 		t.Errorf("got %d tasks at work at once, want 1", most)
 	}
-	if b := y.worker.Node().Budget; b.Reserved < 300*mib || b.Expected["search"] != 350*mib {
+	if b := y.worker.Node().Budget; b.Reserved < 250*mib || b.Expected["search"] != 350*mib {
 		t.Errorf("got %+v, want a ceiling reserved", b)
 	}
 	load.Store(&memwatch.Load{Used: 50 * mib}) // somebody has given memory back
@@ -100,14 +100,14 @@ func TestWorker_admitsWhatFits(t *testing.T) {
 // A node that is nearly out of memory gives its largest runner up.
 func TestWorker_largestRunnerGoesFirst(t *testing.T) {
 	t.Parallel()
-	y, load := oddYard(t, 1, 64*mib, 100*mib)
-	task, err := y.client.Enqueue(patience(t), request("block", tasks.WithMaxRetry(0)))
+	y, load := oddYard(t, 1, 256*mib, 100*mib)
+	task, err := y.client.Enqueue(patience(t), request("block 60", tasks.WithMaxRetry(0)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	brokertest.Until(t, "at work", func() bool {
 		for _, r := range y.worker.Node().Runners {
-			if r.Task == task.ID {
+			if r.Task == task.ID && r.RSS > 60*mib {
 				return true
 			}
 		}
@@ -204,7 +204,7 @@ func TestWorker_drainLeavesNoProcess(t *testing.T) {
 
 func TestWorker_reportsItsResources(t *testing.T) {
 	t.Parallel()
-	y, _ := oddYard(t, 1, 64*mib, 100*mib)
+	y, _ := oddYard(t, 1, 64*mib, 100*mib, func(c *Config) { c.DrainTimeout = 50 * time.Millisecond })
 	task, err := y.client.Enqueue(patience(t), request("block"))
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ var (
 	recycled = sync.Pool{New: func() any { return make([]byte, 64<<10) }}
 )
 
-// odd does what its text says: "hog MB", "leak KB", "healthy" or "block".
+// odd does what its text says: "hog MB", "leak KB", "healthy" or "block MB".
 func odd(ctx context.Context, text string) (string, error) {
 	var what string
 	var size int
@@ -46,16 +46,17 @@ func odd(ctx context.Context, text string) (string, error) {
 	case "healthy":
 		healthy()
 	case "block":
+		held := touched(size << 20)
 		<-ctx.Done()
-		return "", ctx.Err()
+		return fmt.Sprint(len(held)), ctx.Err()
 	}
 	return "done", nil
 }
 
-// healthy makes garbage, fills a cache of 6 MB in its first few hundred calls, and
+// healthy makes garbage, fills a cache of 0.6 MB in its first hundred calls, and
 // keeps a pool of buffers.
 func healthy() {
-	if key := rand.IntN(60); warm[key] == nil {
+	if key := rand.IntN(30); warm[key] == nil {
 		warm[key] = touched(20 << 10)
 	}
 	buffer := recycled.Get().([]byte)
@@ -145,7 +146,7 @@ func startRegistry(t *testing.T, r *Registry, slots int, prepare func(*Worker), 
 	return yard{broker: b, client: c, worker: w, stop: stop}
 }
 
-// ended hands a task over and waits for its end.
+// endOf hands a task over and waits for its end.
 func endOf(t *testing.T, y yard, query string, opts ...tasks.Option) tasks.Task {
 	t.Helper()
 	task, err := y.client.Do(patience(t), request(query, opts...))
