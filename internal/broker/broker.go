@@ -90,6 +90,7 @@ type Broker struct {
 	client  redis.UniversalClient
 	log     zerolog.Logger
 	failing atomic.Pointer[error]
+	calls   shared
 }
 
 // Open connects and checks that Redis answers. The error is an
@@ -139,7 +140,33 @@ func (b *Broker) Place() string { return place(&b.options) }
 
 // CallContext bounds one call.
 func (b *Broker) CallContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, b.cfg.CallTimeout)
+	if ctx.Done() != nil {
+		return context.WithTimeout(ctx, b.cfg.CallTimeout)
+	}
+	return b.calls.context(b.cfg.CallTimeout), func() {}
+}
+
+// shared is a context for the calls that begin at about the same time and that
+// nobody breaks off: a timer of its own for each would cost more than what the
+// call does here.
+type shared struct{ current atomic.Pointer[sharedContext] }
+
+type sharedContext struct {
+	context.Context //nolint:containedctx // to be shared is what it is for
+	begun           time.Time
+	end             context.CancelFunc // never called while others may use it: its timer ends it
+}
+
+// context ends after the timeout, or up to an eighth of it sooner.
+func (s *shared) context(timeout time.Duration) context.Context {
+	now := time.Now()
+	if c := s.current.Load(); c != nil && now.Sub(c.begun) < timeout/8 {
+		return c
+	}
+	ctx, end := context.WithTimeout(context.Background(), timeout)
+	c := &sharedContext{ctx, now, end}
+	s.current.Store(c)
+	return c
 }
 
 // Ping checks that Redis answers.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,11 @@ type EmbeddedConfig struct {
 	Binary string
 	// Fsync is Redis's appendfsync: everysec (the default) or always.
 	Fsync string
+	// Socket is where it listens, so that it can come back at the same address;
+	// empty means a place of its own.
+	Socket string
+	// Settings are further lines of redis.conf; they win over ours.
+	Settings []string
 }
 
 // Embedded is a private Redis that lives as long as this process.
@@ -67,26 +73,29 @@ func startServer(ctx context.Context, binary string, cfg EmbeddedConfig) (*Embed
 	if err != nil {
 		return nil, fmt.Errorf("find the data directory: %w", err)
 	}
-	// A directory of its own, because two servers may share the data directory's
-	// parent, and short, because a socket's path is bounded.
-	run, err := os.MkdirTemp("", "jobyard-")
-	if err != nil {
-		return nil, fmt.Errorf("make the socket's directory: %w", err)
+	socket, tidy := cfg.Socket, func() {}
+	if socket == "" {
+		// A directory of its own, because two servers may share the data directory's
+		// parent, and short, because a socket's path is bounded.
+		run, err := os.MkdirTemp("", "jobyard-")
+		if err != nil {
+			return nil, fmt.Errorf("make the socket's directory: %w", err)
+		}
+		socket, tidy = filepath.Join(run, "redis.sock"), func() { os.RemoveAll(run) }
 	}
-	socket := filepath.Join(run, "redis.sock")
 	if len(socket) > maxSocketPath {
-		os.RemoveAll(run)
+		tidy()
 		return nil, fmt.Errorf("the temporary directory's path is too long for a socket: set TMPDIR to a shorter one")
 	}
 	var stderr tail
-	child, err := spawn(binary, config(dir, socket, cfg.Fsync), &stderr)
+	child, err := spawn(binary, config(dir, socket, cfg), &stderr)
 	if err != nil {
-		os.RemoveAll(run)
+		tidy()
 		return nil, fmt.Errorf("start %s: %w", binary, err)
 	}
 	e := &Embedded{URL: "unix://" + socket, Engine: "redis-server", PID: child.pid()}
 	e.stop = func() error {
-		defer os.RemoveAll(run)
+		defer tidy()
 		return child.stop()
 	}
 	if err := awaitPong(ctx, socket, child.exited); err != nil {
@@ -97,13 +106,12 @@ func startServer(ctx context.Context, binary string, cfg EmbeddedConfig) (*Embed
 
 // config is written to the server's standard input, so that nothing of it
 // stays on disk.
-func config(dir, socket, fsync string) string {
-	if fsync == "" {
-		fsync = "everysec"
-	}
+func config(dir, socket string, cfg EmbeddedConfig) string {
+	fsync := cmp.Or(cfg.Fsync, "everysec")
 	return "port 0\nunixsocket " + strconv.Quote(socket) + "\nunixsocketperm 700\ndaemonize no\nprotected-mode yes\n" +
 		"dir " + strconv.Quote(dir) + "\nappendonly yes\nappendfsync " + fsync + "\nsave \"\"\n" +
-		"maxmemory-policy noeviction\nloglevel warning\nlogfile \"\"\n"
+		"maxmemory-policy noeviction\nloglevel warning\nlogfile \"\"\n" +
+		strings.Join(cfg.Settings, "\n") + "\n"
 }
 
 // awaitPong dials until the server answers. It speaks the protocol itself:

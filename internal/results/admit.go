@@ -78,14 +78,26 @@ func (s *Store) AdmitOne(ctx context.Context, a Admission) error {
 		}
 		return answers[0]
 	}
-	answer, err := s.admitted.do(ctx, a)
-	return errors.Join(err, answer)
+	s.Prepare(&a) // here, while another round trip is on its way
+	answer, err := s.admitted.do(ctx, &a)
+	if err != nil {
+		return err
+	}
+	return answer
 }
 
 // Admit queues the tasks in one round trip. The answers have the order of the
 // admissions: nil, ErrKnown, a *FullError or a *ConflictError each. The second
 // value is set if Redis failed; then nothing is known of any of them.
 func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
+	list := make([]*Admission, len(all))
+	for i := range all {
+		list[i] = &all[i]
+	}
+	return s.admit(ctx, list)
+}
+
+func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
 	if err := s.memory.room(ctx, s.broker); err != nil {
@@ -121,7 +133,7 @@ func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 }
 
 // refuse reads the script's answers for the admissions at index.
-func (s *Store) refuse(all []Admission, index []int, codes []int64, answers []error) {
+func (s *Store) refuse(all []*Admission, index []int, codes []int64, answers []error) {
 	n := len(index)
 	full := s.full(all[index[0]], codes[n], codes[n+1])
 	for j, at := range index {
@@ -137,7 +149,7 @@ func (s *Store) refuse(all []Admission, index []int, codes []int64, answers []er
 }
 
 // full is the refusal of a queue, and notes how far it has been drained.
-func (s *Store) full(a Admission, waiting, processed int64) *FullError {
+func (s *Store) full(a *Admission, waiting, processed int64) *FullError {
 	q := a.Request.Options.Queue
 	return &FullError{Queue: q, Waiting: int(waiting), Limit: a.Limit, RetryAfter: s.rates.wait(q, processed, a.Limit, s.now())}
 }
@@ -145,9 +157,9 @@ func (s *Store) full(a Admission, waiting, processed int64) *FullError {
 // elsewhere answers for the ids of callers that name a task of another queue,
 // kind or batch already: the admit script sees one queue only. Two callers who hand
 // over the same id for two kinds in the same instant could both succeed.
-func (s *Store) elsewhere(ctx context.Context, all []Admission) ([]error, error) {
+func (s *Store) elsewhere(ctx context.Context, all []*Admission) ([]error, error) {
 	answers := make([]error, len(all))
-	if !slices.ContainsFunc(all, func(a Admission) bool { return a.Chosen }) {
+	if !slices.ContainsFunc(all, func(a *Admission) bool { return a.Chosen }) {
 		return answers, nil
 	}
 	var index []int
@@ -186,9 +198,8 @@ const fingerprintSize = 22
 // fingerprint tells tasks apart that would do other work: 128 bits
 // of a SHA-256.
 func fingerprint(r tasks.Request) string {
-	content := make([]byte, 0, len(r.Kind)+1+len(r.Payload))
-	content = append(append(append(content, r.Kind...), '\n'), r.Payload...)
-	sum := sha256.Sum256(content)
+	var small [1024]byte // most are, and need no memory of their own
+	sum := sha256.Sum256(append(append(append(small[:0], r.Kind...), '\n'), r.Payload...))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
@@ -200,7 +211,7 @@ type group struct {
 }
 
 // byQueue groups the admissions that have no answer yet.
-func (s *Store) byQueue(all []Admission, answers []error) []*group {
+func (s *Store) byQueue(all []*Admission, answers []error) []*group {
 	var groups []*group
 	now := s.now()
 	for i, a := range all {
@@ -208,7 +219,7 @@ func (s *Store) byQueue(all []Admission, answers []error) []*group {
 			continue
 		}
 		if a.args == nil {
-			s.Prepare(&a)
+			s.Prepare(a)
 		}
 		q, each := a.Request.Options.Queue, len(a.args)
 		at := slices.IndexFunc(groups, func(g *group) bool { return g.args[0] == q && g.args[3] == each })
@@ -233,7 +244,7 @@ func (s *Store) Prepare(a *Admission) {
 	if len(a.Request.Payload) > inlineBytes {
 		beside, inside.Request.Payload = s.packer.pack(a.Request.Payload), nil
 	}
-	a.args = []any{a.ID, encode(inside), fingerprint(a.Request) + strconv.FormatInt(now.UnixMilli(), 10)}
+	a.args = []any{a.ID, encode(&inside), fingerprint(a.Request) + strconv.FormatInt(now.UnixMilli(), 10)}
 	o := a.Request.Options
 	start, kept := o.Start(now), o.Retention == tasks.Duration(tasks.DefaultRetention)
 	if start.IsZero() && kept && beside == nil && a.stands == 0 {

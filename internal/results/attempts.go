@@ -33,24 +33,22 @@ type Outcome struct {
 	PeakMemory int64
 }
 
-const (
-	// lease is asynq's: how long a task is ours without a heartbeat.
-	lease = 30 * time.Second
-	// statsDays is how long a day's counters are kept, as by asynq.
-	statsDays = 90
-)
+// statsDays is how long a day's counters are kept, as by asynq.
+const statsDays = 90
 
 // Attempts are the tasks that one worker holds. It answers asynq's scripts
-// with ours: an end writes its outcome together with the acknowledgement.
+// with ours: an end writes its outcome together with the acknowledgement, and
+// asynq need not wait for that.
 type Attempts struct {
 	store   *Store
 	node    string
 	log     zerolog.Logger
-	settled *combiner[scriptCall, int64]
+	commits *committer
 
 	mu      sync.Mutex
 	running map[string]*attempt
 	bundles map[string]*Bundle
+	lanes   []*Lane // only grows
 
 	noting sync.WaitGroup // ends that are being noted in their batches
 }
@@ -61,29 +59,17 @@ type attempt struct {
 	waited  time.Duration
 	outcome *Outcome
 	ended   time.Time
-	cancel  context.CancelCauseFunc
-	begun   begun // of a bundle
+	// settling tells that its end is on the way to Redis.
+	settling bool
+	cancel   context.CancelCauseFunc
+	begun    begun // of a bundle
 }
 
 // NewAttempts returns the attempts of a node.
 func (s *Store) NewAttempts(node string, log zerolog.Logger) *Attempts {
-	settle := func(ctx context.Context, calls []scriptCall) ([]int64, error) {
-		ctx, cancel := s.broker.CallContext(ctx)
-		defer cancel()
-		cmds, err := runAll(ctx, s.broker.Client(), settleScript, calls)
-		if err != nil {
-			return nil, err
-		}
-		codes := make([]int64, len(cmds))
-		for i, cmd := range cmds {
-			codes[i], _ = cmd.Int64() // runAll has looked at the errors
-		}
-		return codes, nil
-	}
-	return &Attempts{
-		store: s, node: node, log: log, running: map[string]*attempt{}, bundles: map[string]*Bundle{},
-		settled: &combiner[scriptCall, int64]{send: settle, most: 100, flights: 2},
-	}
+	a := &Attempts{store: s, node: node, log: log, running: map[string]*attempt{}, bundles: map[string]*Bundle{}}
+	a.commits = &committer{store: s, log: log, told: a.settled, change: make(chan struct{})}
+	return a
 }
 
 // Client returns the client for the asynq server of a lane.
@@ -104,13 +90,6 @@ func (a *Attempts) Client(l *Lane) redis.UniversalClient {
 func (a *Attempts) put(id string, t *attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	// What could not be settled while Redis was away is dropped once asynq
-	// has given up on it too.
-	for old, t := range a.running {
-		if !t.ended.IsZero() && time.Since(t.ended) > 2*lease {
-			delete(a.running, old)
-		}
-	}
 	a.running[id] = t
 }
 
@@ -211,7 +190,7 @@ func (a *Attempts) settle(ctx context.Context, call broker.Call) *redis.Cmd {
 	t := a.running[end.id]
 	fence, o := int64(0), Outcome{Mode: Requeue}
 	if t != nil {
-		fence = t.fence
+		fence, t.settling = t.fence, true
 		if t.outcome != nil {
 			o = *t.outcome
 		} else if call.Op != broker.OpRequeue {
@@ -223,30 +202,59 @@ func (a *Attempts) settle(ctx context.Context, call broker.Call) *redis.Cmd {
 	if o.Mode == RetryIt && call.Op == broker.OpArchive {
 		o.Mode = Archive // asynq counts the retries
 	}
-	if o.Mode == Requeue {
+	switch {
+	case o.Mode == Requeue:
 		end.msg = "" // asynq's new message counts a retry
+	case o.Mode == Complete && call.Op != broker.OpComplete:
+		// Its recoverer speaks, of an end that was never acknowledged: neither the
+		// retry nor its time is meant for a result.
+		end.msg, end.score = "", 0
+	}
+	if len(o.Result) > inlineBytes {
+		o.Result = a.store.packer.pack(o.Result)
 	}
 	// Without an attempt of ours it is asynq's recoverer that speaks, for a node
 	// that is gone: the task goes back, and no retry is spent.
 	answer := redis.NewCmd(ctx)
-	code, err := a.settled.do(ctx, scriptCall{settleKeys(call.Queue, end.id, a.store.now()), a.settleArgs(call.Queue, end, fence, o)})
+	ctx, cancel := a.store.broker.CallContext(ctx)
+	defer cancel()
+	err := a.commits.put(ctx, &ending{queue: call.Queue, id: end.id, fence: fence, attempt: t, outcome: o, msg: end.msg, score: end.score})
 	if err != nil {
+		a.mu.Lock()
+		if t != nil {
+			t.settling = false
+		}
+		a.mu.Unlock()
 		answer.SetErr(err)
 		return answer
 	}
-	a.mu.Lock()
-	if a.running[end.id] == t {
-		delete(a.running, end.id)
-	}
-	a.mu.Unlock()
-	if code == 3 {
-		a.noteEnded(ctx, call.Queue, end.id)
-	}
-	if code == -1 {
-		a.log.Warn().Str("task_id", end.id).Int64("fence", fence).Msg("late attempt refused")
-	}
 	answer.SetVal("OK")
 	return answer
+}
+
+// settled hears what became of an end.
+func (a *Attempts) settled(e *ending, code int64) {
+	a.mu.Lock()
+	if a.running[e.id] == e.attempt {
+		delete(a.running, e.id)
+	}
+	a.mu.Unlock()
+	switch code {
+	case 3:
+		a.noteEnded(context.Background(), e.queue, e.id)
+	case -1:
+		a.log.Warn().Str("task_id", e.id).Int64("fence", e.fence).Msg("late attempt refused")
+	}
+}
+
+// Flush waits until the ends of attempts are written, and noted in their
+// batches.
+func (a *Attempts) Flush(ctx context.Context) error {
+	if err := a.commits.flush(ctx); err != nil {
+		return err
+	}
+	a.noting.Wait()
+	return nil
 }
 
 func overrun() Outcome {
@@ -272,26 +280,4 @@ func readEnd(call broker.Call) end {
 		e.msg, e.score = call.Args[1], call.Args[2]
 	}
 	return e
-}
-
-func settleKeys(q, id string, now time.Time) []string {
-	day := now.UTC().Format("2006-01-02")
-	return []string{
-		broker.TaskKey(q, id), broker.QueueKey(q, "active"), broker.QueueKey(q, "lease"), broker.QueueKey(q, "pending"),
-		broker.QueueKey(q, "retry"), broker.QueueKey(q, "completed"), broker.QueueKey(q, "archived"),
-		broker.QueueKey(q, "processed:"+day), broker.QueueKey(q, "failed:"+day), broker.QueueKey(q, "processed"), broker.QueueKey(q, "failed"),
-	}
-}
-
-func (a *Attempts) settleArgs(queue string, e end, fence int64, o Outcome) []any {
-	now := a.store.now()
-	reason, message, again, fields := errorArgs(o.Error)
-	result := o.Result
-	if len(result) > inlineBytes {
-		result = a.store.packer.pack(result)
-	}
-	return []any{
-		e.id, fence, string(o.Mode), e.msg, e.score, now.AddDate(0, 0, statsDays).Unix(), now.UnixMilli(), result,
-		o.PeakMemory, reason, message, again, fields, queue,
-	}
 }

@@ -110,9 +110,6 @@ func (a *Attempts) noteEnded(ctx context.Context, queue, id string) {
 	})
 }
 
-// Noted waits until the ends that were settled are noted in their batches.
-func (a *Attempts) Noted() { a.noting.Wait() }
-
 // noteEnded notes units that have just become final.
 func (s *Store) noteEnded(ctx context.Context, ended []unit) ([]struct{}, error) {
 	var known []unit

@@ -23,7 +23,7 @@ func (b *Bundle) alone(item BundleTask, o Outcome, started, due time.Time) *alon
 	}}
 	id := b.ItemID(item.Number)
 	a := &aloneTask{
-		id: id, sum: fingerprint(r), msg: encode(Admission{ID: id, Request: r}),
+		id: id, sum: fingerprint(r), msg: encode(&Admission{ID: id, Request: r}),
 		state: tasks.Pending, started: started, err: o.Error, result: o.Result,
 	}
 	now := b.attempts.store.now()

@@ -31,24 +31,27 @@ type combined[T, R any] struct {
 
 // do makes one call. It returns when its round trip has; the context ends the
 // wait, not the call.
-func (c *combiner[T, R]) do(ctx context.Context, call T) (R, error) {
-	mine := &combined[T, R]{call: call, done: make(chan struct{})}
+func (c *combiner[T, R]) do(ctx context.Context, call T) (answer R, err error) {
 	c.mu.Lock()
-	c.waiting = append(c.waiting, mine)
-	if c.flying < c.flights {
+	if c.flying < c.flights { // then nobody waits
 		c.flying++
-		batch := c.next()
 		c.mu.Unlock()
-		c.fly(context.WithoutCancel(ctx), batch)
-		c.land(context.WithoutCancel(ctx))
-	} else {
-		c.mu.Unlock()
+		ctx = context.WithoutCancel(ctx)
+		answers, err := c.send(ctx, []T{call})
+		c.land(ctx)
+		if err != nil {
+			return answer, err
+		}
+		return answers[0], nil
 	}
+	mine := &combined[T, R]{call: call, done: make(chan struct{})}
+	c.waiting = append(c.waiting, mine)
+	c.mu.Unlock()
 	select {
 	case <-mine.done:
 		return mine.answer, mine.err
 	case <-ctx.Done():
-		return mine.answer, ctx.Err()
+		return answer, ctx.Err()
 	}
 }
 

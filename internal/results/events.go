@@ -45,17 +45,19 @@ func (e *Events) Run(ctx context.Context) error {
 	return broker.Listen(ctx, e.store.broker.Client(), func(_, ended string) { e.announced(ended) }, e.wakeAll, doneChannel)
 }
 
-// announced wakes for a task or a batch that ended, or for the tasks of a batch
-// that ended together ("<batch> 3,17").
+// announced wakes for tasks or a batch that ended ("<id>,<id>"), or for the
+// tasks of a batch that ended together ("<batch> 3,17").
 func (e *Events) announced(ended string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	batch, numbers, many := strings.Cut(ended, " ")
-	if !many {
-		e.wake(ended)
+	if len(e.waiting) == 0 {
 		return
 	}
-	if len(e.waiting) == 0 {
+	batch, numbers, many := strings.Cut(ended, " ")
+	if !many {
+		for id := range strings.SplitSeq(ended, ",") {
+			e.wake(id)
+		}
 		return
 	}
 	for n := range strings.SplitSeq(numbers, ",") {

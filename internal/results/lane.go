@@ -27,29 +27,37 @@ type Lane struct {
 	kind     string
 	slots    int
 	waker    *broker.Waker
-	gate     func(free int) int
+	gate     func(want int) int
 	pause    time.Duration
 
 	mu    sync.Mutex
 	ready []taken // taken, but not yet given to asynq
 	held  int     // given to asynq and not yet ended
+	// service is how long a slot lately took for a task, as a moving average;
+	// 0 until one was measured.
+	service time.Duration
 }
 
 // taken is a task that this node holds.
 type taken struct {
 	queue, id, msg string
+	at             time.Time
 	attempt        *attempt
 }
 
 // Lane returns the lane of the asynq server of a kind.
 func (a *Attempts) Lane(kind string, slots int) *Lane {
-	return &Lane{attempts: a, kind: kind, slots: slots, waker: broker.NewWaker(tasks.Queue(kind), tasks.BulkQueue(kind))}
+	l := &Lane{attempts: a, kind: kind, slots: slots, waker: broker.NewWaker(tasks.Queue(kind), tasks.BulkQueue(kind))}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lanes = append(a.lanes, l)
+	return l
 }
 
-// Gate asks before each take how many tasks for the free slots the node has room
-// for. While there is none the tasks stay in Redis, for any node; the lane asks
+// Gate asks before each take how many of the tasks that are wanted the node has
+// room for. While there is none they stay in Redis, for any node; the lane asks
 // again after the pause. It is called before the server starts.
-func (l *Lane) Gate(room func(free int) int, pause time.Duration) { l.gate, l.pause = room, pause }
+func (l *Lane) Gate(room func(want int) int, pause time.Duration) { l.gate, l.pause = room, pause }
 
 // Waker is what announcements are passed to.
 func (l *Lane) Waker() *broker.Waker { return l.waker }
@@ -66,25 +74,33 @@ func (l *Lane) dequeue(ctx context.Context) *redis.Cmd {
 	return answer
 }
 
+// askAgain is how long asynq is held back before it is told that there is
+// nothing. It reckons a task's lease from when it asked: given a task half a
+// minute later, it would take the lease for expired, and acknowledge nothing.
+const askAgain = 5 * time.Second
+
 func (l *Lane) next(ctx context.Context) (string, error) {
+	asked := time.Now()
 	for {
 		if msg, ok := l.fromReady(); ok {
 			return msg, nil
+		}
+		if time.Since(asked) > askAgain {
+			return "", redis.Nil
 		}
 		looks := l.waker.Await(ctx)
 		if len(looks) == 0 {
 			return "", redis.Nil
 		}
-		free := l.free()
-		if free == 0 {
-			l.waker.Rest(ctx, l.pause)
-			return "", redis.Nil
-		}
 		for _, look := range inTurn(looks) {
-			got, err := l.take(ctx, look.Queue, free)
+			got, err := l.take(ctx, look.Queue)
 			if errors.Is(err, redis.Nil) {
 				l.waker.Empty(look)
 				continue
+			}
+			if errors.Is(err, errNoRoom) {
+				l.waker.Rest(ctx, l.pause)
+				return "", redis.Nil
 			}
 			if err != nil {
 				// asynq would ask again at once and keep a core busy while Redis is away.
@@ -124,34 +140,70 @@ func (l *Lane) fromReady() (msg string, ok bool) {
 	return t.msg, true
 }
 
-// Ended tells that a task of the lane ended, so that its slot is free.
-func (l *Lane) Ended() {
+// Ended tells that a task of the lane ended after so long, so that its slot is
+// free.
+func (l *Lane) Ended(took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held--
+	if l.service == 0 {
+		l.service = took
+	}
+	l.service += (took - l.service) / 8
 }
 
-// free is how many tasks may be taken.
-func (l *Lane) free() int {
-	l.mu.Lock()
-	free := max(1, l.slots-l.held)
-	l.mu.Unlock()
-	if l.gate != nil {
-		free = l.gate(free)
+const (
+	// aheadBelow is how short a lane's tasks must be for more to be taken than
+	// there are free slots, aheadFor for how long those may last, and aheadMost
+	// how many they may be: what one node holds ready no other can start.
+	aheadBelow = time.Millisecond
+	aheadFor   = 2 * time.Millisecond
+	aheadMost  = 64
+	// overhead is what a slot needs for a task beside its work.
+	overhead = 50 * time.Microsecond
+	// staleAfter is when a task that was taken ahead goes back, because the
+	// slots turned out to be busy for longer.
+	staleAfter = 250 * time.Millisecond
+)
+
+// room is how many tasks to take.
+func (l *Lane) room() int {
+	want := l.want()
+	if l.gate == nil {
+		return want
 	}
-	return free
+	return l.gate(want)
 }
+
+// want is how many tasks the slots could do with.
+func (l *Lane) want() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	free := max(1, l.slots-l.held)
+	if l.service == 0 || l.service > aheadBelow {
+		return free
+	}
+	return free + min(aheadMost, l.slots*int(aheadFor/(l.service+overhead)))
+}
+
+// errNoRoom tells that the gate lets no task in.
+var errNoRoom = errors.New("the node has no room for a task")
 
 // take takes tasks of a queue for the free slots.
-func (l *Lane) take(ctx context.Context, queue string, free int) ([]taken, error) {
+func (l *Lane) take(ctx context.Context, queue string) ([]taken, error) {
+	most := l.room()
+	if most == 0 {
+		return nil, errNoRoom
+	}
 	a := l.attempts
+	ctx, cancel := a.store.broker.CallContext(ctx)
+	defer cancel()
 	now := a.store.now()
 	keys := []string{
 		broker.QueueKey(queue, "pending"), broker.QueueKey(queue, "paused"), broker.QueueKey(queue, "active"),
-		broker.QueueKey(queue, "lease"), broker.QueueKey(queue, "completed"),
+		broker.QueueKey(queue, "completed"),
 	}
-	list, err := takeScript.Run(ctx, a.store.broker.Client(), keys,
-		now.Add(lease).Unix(), broker.TaskKeyPrefix(queue), now.UnixMilli(), a.node, free).Slice()
+	list, err := takeScript.Run(ctx, a.store.broker.Client(), keys, broker.TaskKeyPrefix(queue), now.UnixMilli(), a.node, most).Slice()
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +221,7 @@ func readTaken(queue string, entry any, now time.Time) (taken, bool) {
 	if len(f) < 3 {
 		return taken{}, false
 	}
-	t := taken{queue: queue, attempt: &attempt{queue: queue}}
+	t := taken{queue: queue, at: time.Now(), attempt: &attempt{queue: queue}}
 	t.msg, _ = f[0].(string)
 	t.id, _ = f[1].(string)
 	t.attempt.fence, _ = f[2].(int64)
@@ -187,16 +239,30 @@ func readTaken(queue string, entry any, now time.Time) (taken, bool) {
 
 // HandBack returns the tasks that asynq has not asked for. It is called once
 // asynq asks no more.
-func (l *Lane) HandBack(ctx context.Context) error {
+func (l *Lane) HandBack(ctx context.Context) error { return l.handBack(ctx, time.Now()) }
+
+// HandBackStale returns the tasks that were taken ahead and have to wait for
+// longer than was reckoned with.
+func (l *Lane) HandBackStale(ctx context.Context) error {
+	return l.handBack(ctx, time.Now().Add(-staleAfter))
+}
+
+// handBack returns the tasks that were taken until then, latest first, so that
+// they come back in their order.
+func (l *Lane) handBack(ctx context.Context, until time.Time) error {
 	l.mu.Lock()
-	ready := l.ready
-	l.ready = nil
-	l.mu.Unlock()
-	var errs []error
-	for _, t := range ready {
-		args := l.attempts.settleArgs(t.queue, end{id: t.id, msg: "", score: 0}, t.attempt.fence, Outcome{Mode: Requeue})
-		_, err := l.attempts.settled.do(ctx, scriptCall{settleKeys(t.queue, t.id, l.attempts.store.now()), args})
-		errs = append(errs, l.attempts.store.broker.Explain(err))
+	n := 0
+	for n < len(l.ready) && !l.ready[n].at.After(until) {
+		n++
 	}
-	return errors.Join(errs...)
+	back := l.ready[:n:n]
+	l.ready = l.ready[n:]
+	l.mu.Unlock()
+	for _, t := range slices.Backward(back) {
+		e := &ending{queue: t.queue, id: t.id, fence: t.attempt.fence, outcome: Outcome{Mode: Requeue}, msg: "", score: 0}
+		if err := l.attempts.commits.put(ctx, e); err != nil {
+			return err // the recovery will find them
+		}
+	}
+	return nil
 }

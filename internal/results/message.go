@@ -9,10 +9,10 @@ import (
 // encode writes the message that asynq keeps of a task. asynq exports no
 // encoder; its client, run against a catcher, gives the same bytes at 30 times
 // the cost. TestEncode_WritesWhatAsynqWrites fails if asynq's form changes.
-func encode(a Admission) []byte {
+func encode(a *Admission) []byte {
 	r, o := a.Request, a.Request.Options
 	limit := (time.Duration(o.Timeout) + TimeoutGrace).Round(time.Second)
-	b := make([]byte, 0, len(a.ID)+len(r.Kind)+len(r.Payload)+len(o.Queue)+128)
+	b := make([]byte, 0, len(a.ID)+len(r.Kind)+len(r.Payload)+len(o.Queue)+96)
 	b = appendText(b, 1, r.Kind)
 	if len(r.Payload) > 0 {
 		b = protowire.AppendBytes(protowire.AppendTag(b, 2, protowire.BytesType), r.Payload)

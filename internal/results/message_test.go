@@ -69,7 +69,7 @@ func TestEncode_WritesWhatAsynqWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := asynqs(t, "an-id", r, map[string]string{HeaderTimeout: r.Options.Timeout.String()})
-			if got := encode(Admission{ID: "an-id", Request: r}); !bytes.Equal(got, want) {
+			if got := encode(&Admission{ID: "an-id", Request: r}); !bytes.Equal(got, want) {
 				t.Errorf("got  %q\nwant %q", got, want)
 			}
 		})
@@ -94,7 +94,7 @@ func TestEncode_Marks(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := encode(tt.admission)
+			got := encode(&tt.admission)
 			// A map has no order, so asynq may write its two headers either way around.
 			limit := appendHeader(nil, HeaderTimeout, r.Options.Timeout.String())
 			mark := appendHeader(nil, tt.header, tt.value)
@@ -114,6 +114,6 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		encode(Admission{ID: "0197a7a5-6a5e-7cde-8f00-0123456789ab", Request: r})
+		encode(&Admission{ID: "0197a7a5-6a5e-7cde-8f00-0123456789ab", Request: r})
 	}
 }

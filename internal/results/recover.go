@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,10 +22,15 @@ const (
 	recoverEvery = 500 * time.Millisecond
 	// orphansEvery is how often active tasks are compared with the leases, for
 	// nodes that left no trace.
-	orphansEvery = 10 * time.Second
+	orphansEvery = 5 * time.Second
+	// unheardOf is how long nothing was learned of the leases until what was
+	// learned before is worth nothing: this process or Redis stood still.
+	unheardOf = broker.LeaseFor / 2
 	// maxCrashes is how many nodes may die while they run a task before it is
 	// put aside.
 	maxCrashes = 3
+	// maxMissing bounds how many nodes without a lease are remembered.
+	maxMissing = 1000
 	// maxActive bounds how many active tasks of a queue are looked at.
 	maxActive = 10000
 )
@@ -59,7 +65,8 @@ func (s *Store) Recover(ctx context.Context, report func(nodes []string, did Rec
 	defer batches.Wait()
 	tick := time.NewTicker(recoverEvery)
 	defer tick.Stop()
-	swept, judge := s.now(), s.now().Add(broker.LeaseFor)
+	var w watch
+	w.begin(s.now())
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,16 +75,11 @@ func (s *Store) Recover(ctx context.Context, report func(nodes []string, did Rec
 		}
 		alive, gone, err := s.broker.Leases(ctx)
 		now := s.now()
-		if err != nil {
-			// Redis is away, which the broker tells. When it is back, living nodes
-			// need time to renew what ran out meanwhile.
-			judge = now.Add(broker.LeaseFor)
-		}
-		if err != nil || now.Before(judge) || len(gone) == 0 && now.Sub(swept) < orphansEvery {
+		if !w.looked(now, err) || len(gone) == 0 && now.Sub(w.swept) < orphansEvery {
 			continue
 		}
-		swept = now
-		did, err := s.reclaim(ctx, alive)
+		w.sweep(now, alive)
+		did, err := s.reclaim(ctx, func(node string) bool { return slices.Contains(gone, node) || w.missed(node, alive) })
 		if err != nil {
 			continue
 		}
@@ -94,11 +96,62 @@ func (s *Store) Recover(ctx context.Context, report func(nodes []string, did Rec
 	}
 }
 
-// held is an active task and who holds it.
-type held struct{ id, queue, node, fence, batch string }
+// watch is what one process knows of the leases, and since when.
+type watch struct {
+	judge, last, swept time.Time
+	missing            map[string]time.Time // nodes without any lease, since when
+}
 
-// reclaim hands back every active task whose node holds no lease.
-func (s *Store) reclaim(ctx context.Context, alive []string) (Reclaimed, error) {
+// begin starts to watch. Living nodes have the time of a lease to show up.
+func (w *watch) begin(now time.Time) {
+	w.judge, w.last, w.swept, w.missing = now.Add(broker.LeaseFor), now, now, map[string]time.Time{}
+}
+
+// looked notes a look at the leases, and reports whether it may be believed.
+func (w *watch) looked(now time.Time, err error) bool {
+	if err != nil || now.Sub(w.last) > unheardOf {
+		// Redis was away, or this process stood still. Living nodes need time to
+		// renew what ran out meanwhile; this one may be among them.
+		w.judge = now.Add(broker.LeaseFor)
+	}
+	w.last = now
+	return err == nil && !now.Before(w.judge)
+}
+
+// sweep begins to compare tasks with leases.
+func (w *watch) sweep(now time.Time, alive []string) {
+	w.swept = now
+	for _, node := range alive {
+		delete(w.missing, node)
+	}
+}
+
+// missed reports whether a node without any lease is gone. It may have been
+// taken care of before; or its lease was lost with Redis's data, and it is
+// about to renew it: so it is gone only if it stays away.
+func (w *watch) missed(node string, alive []string) bool {
+	if slices.Contains(alive, node) {
+		return false
+	}
+	since, known := w.missing[node]
+	if !known {
+		if len(w.missing) >= maxMissing {
+			clear(w.missing) // a stranger writes names into tasks
+		}
+		w.missing[node] = w.swept
+		return false
+	}
+	return w.swept.Sub(since) >= broker.LeaseFor
+}
+
+// held is an active task and who holds it.
+type held struct {
+	id, queue, node, fence, batch string
+	started                       time.Time
+}
+
+// reclaim hands back every active task whose node is lost.
+func (s *Store) reclaim(ctx context.Context, lost func(node string) bool) (Reclaimed, error) {
 	var did Reclaimed
 	all, err := s.active(ctx)
 	if err != nil {
@@ -107,7 +160,7 @@ func (s *Store) reclaim(ctx context.Context, alive []string) (Reclaimed, error) 
 	for _, h := range all {
 		// A task without a node was taken by a plain asynq server: its own
 		// recoverer looks after it.
-		if h.node == "" || slices.Contains(alive, h.node) {
+		if h.node == "" || !lost(h.node) {
 			continue
 		}
 		code, err := s.reclaimOne(ctx, h)
@@ -165,7 +218,7 @@ func (s *Store) active(ctx context.Context) ([]held, error) {
 	}
 	cmds, err = s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, h := range all {
-			p.HMGet(ctx, broker.TaskKey(h.queue, h.id), "y_node", "y_fence", "y_batch")
+			p.HMGet(ctx, broker.TaskKey(h.queue, h.id), "y_node", "y_fence", "y_batch", "y_start")
 		}
 		return nil
 	})
@@ -177,6 +230,10 @@ func (s *Store) active(ctx context.Context) ([]held, error) {
 		all[i].node, _ = v[0].(string)
 		all[i].fence, _ = v[1].(string)
 		all[i].batch, _ = v[2].(string)
+		if started, ok := v[3].(string); ok {
+			ms, _ := strconv.ParseInt(started, 10, 64)
+			all[i].started = time.UnixMilli(ms)
+		}
 	}
 	return all, nil
 }

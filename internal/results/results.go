@@ -63,7 +63,7 @@ var (
 type Store struct {
 	broker   *broker.Broker
 	now      func() time.Time
-	admitted *combiner[Admission, error]
+	admitted *combiner[*Admission, error]
 	noted    *combiner[unit, struct{}]
 	packer   *packer
 	memory   guard
@@ -73,9 +73,7 @@ type Store struct {
 // New returns the records in the broker's Redis.
 func New(b *broker.Broker) *Store {
 	s := &Store{broker: b, now: time.Now, packer: newPacker()}
-	s.admitted = &combiner[Admission, error]{most: 200, flights: 2, send: func(ctx context.Context, calls []Admission) ([]error, error) {
-		return s.Admit(ctx, calls...)
-	}}
+	s.admitted = &combiner[*Admission, error]{most: 200, flights: 2, send: s.admit}
 	s.noted = &combiner[unit, struct{}]{most: 500, flights: 1, send: s.noteEnded}
 	return s
 }

@@ -44,7 +44,8 @@ func (w *Worker) runBundle(actx context.Context, l *lane, t *asynq.Task) error {
 	ctx, cancel := context.WithCancelCause(actx)
 	defer cancel(nil)
 	b := &bundle{worker: w, lane: l, stop: cancel, waited: w.attempts.Started(id, cancel)}
-	defer l.queue.Ended()
+	start := time.Now()
+	defer func() { l.queue.Ended(time.Since(start)) }()
 	queue, _ := asynq.GetQueueName(actx)
 	var outcome results.Outcome
 	if payload, err := w.payload(ctx, t, queue, id); err != nil {
@@ -80,15 +81,7 @@ func (b *bundle) do(ctx context.Context, id string, payload []byte) results.Outc
 		return notRun(err)
 	}
 	defer b.Close()
-	// One goroutine for all of them: its stack grows only once.
-	jobs := make(chan func())
-	defer close(jobs)
-	go func() {
-		for job := range jobs {
-			job()
-		}
-	}()
-	limited := limited(b.worker.enlarged(b.lane.kind, recovered(b.worker.jobs[b.lane.kind])), func(job func()) { jobs <- job })
+	limited := limited(b.worker.enlarged(b.lane.kind, recovered(b.worker.jobs[b.lane.kind])), b.lane.crew.launch)
 	b.attempt = b.worker.observed(b.lane, func(ctx context.Context, r *run) ([]byte, error) {
 		returned := b.returned
 		return limited(ctx, r, func() { close(returned) })

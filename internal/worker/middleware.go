@@ -38,7 +38,7 @@ type step func(ctx context.Context, r *run) ([]byte, error)
 
 // handler is the life of an attempt, outermost first.
 func (w *Worker) handler(l *lane) asynq.Handler {
-	attempt := w.observed(l, w.slotted(l, limited(w.loaded(w.enlarged(l.kind, recovered(w.jobs[l.kind]))), apart)))
+	attempt := w.observed(l, w.slotted(l, limited(w.loaded(w.enlarged(l.kind, recovered(w.jobs[l.kind]))), l.crew.launch)))
 	return asynq.HandlerFunc(func(actx context.Context, t *asynq.Task) error {
 		if t.Headers()[results.HeaderBundle] != "" {
 			return w.runBundle(actx, l, t)
@@ -50,7 +50,7 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
 		ctx, r.used = isolation.WithAttempt(ctx, id, isolation.Limits{Wall: r.timeout})
-		defer l.queue.Ended()
+		defer func() { l.queue.Ended(r.took) }()
 		outcome := judge(attempt(ctx, r))
 		outcome.PeakMemory = r.used.PeakMemory()
 		w.metrics.ended(r, outcome)
@@ -112,8 +112,35 @@ func (w *Worker) slotted(l *lane, next func(ctx context.Context, r *run, release
 	}
 }
 
-// apart runs a job on a goroutine of its own.
-func apart(job func()) { go job() }
+// crew runs jobs on goroutines of its own that stay: a new one would have to
+// grow its stack for every job.
+type crew chan func()
+
+// launch runs a job at once, on a goroutine that has none or on a new one.
+func (c crew) launch(job func()) {
+	select {
+	case c <- job:
+	default:
+		go c.serve(job)
+	}
+}
+
+// crewIdle is how long a goroutine stays without a job.
+const crewIdle = 5 * time.Second
+
+func (c crew) serve(job func()) {
+	idle := time.NewTimer(crewIdle)
+	defer idle.Stop()
+	for {
+		job()
+		idle.Reset(crewIdle)
+		select {
+		case job = <-c:
+		case <-idle.C:
+			return
+		}
+	}
+}
 
 // limited ends the attempt at its time limit, whether the job returns or not;
 // launch runs it on another goroutine.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/memwatch"
+	"github.com/jobyard/jobyard/internal/results"
 )
 
 // Node is what the worker tells of itself.
@@ -66,8 +67,8 @@ func (w *Worker) About() map[string]any {
 	}
 }
 
-// beat writes heartbeats, and looks for cancels whose announcement was lost,
-// until ctx ends; the last one says in which state the node went.
+// beat writes heartbeats, and mends what was lost on the way, until ctx ends;
+// the last one says in which state the node went.
 func (w *Worker) beat(ctx context.Context) {
 	tick := time.NewTicker(broker.HeartbeatEvery)
 	defer tick.Stop()
@@ -77,7 +78,7 @@ func (w *Worker) beat(ctx context.Context) {
 		w.leaks.ObserveWorker(memwatch.Reading{Kind: itself, Live: n.HeapLive, At: n.SeenAt})
 		err := w.broker.PutNode(ctx, n)
 		if err == nil {
-			err = w.attempts.CancelMarked(ctx, errCanceled)
+			err = w.mend(ctx)
 		}
 		if ctx.Err() == nil && (err != nil) != away {
 			away = err != nil
@@ -94,6 +95,23 @@ func (w *Worker) beat(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// mend looks for cancels whose announcement was lost, for tasks that were taken
+// or ended without the answer having arrived, and makes the queues known again:
+// a loss of data breaks no connection that would tell of it.
+func (w *Worker) mend(ctx context.Context) error {
+	if err := w.store.Register(ctx); err != nil {
+		return err
+	}
+	if err := w.attempts.CancelMarked(ctx, errCanceled); err != nil {
+		return err
+	}
+	did, err := w.attempts.Reconcile(ctx)
+	if did != (results.Reconciled{}) {
+		w.log.Warn().Int("handed_back", did.HandedBack).Int("settled", did.Settled).Msg("lost answers made good")
+	}
+	return err
 }
 
 func (w *Worker) sayGoodbye() {
@@ -117,6 +135,9 @@ func (w *Worker) holdLease(ctx context.Context) {
 		case <-tick.C:
 			if err := w.broker.RenewLease(ctx, w.id); err != nil && ctx.Err() == nil {
 				w.log.Warn().Err(err).Msg("lease not renewed")
+			}
+			for _, l := range w.lanes {
+				_ = l.queue.HandBackStale(ctx) // fails only while Redis is away, which the lease told
 			}
 		}
 	}

@@ -119,6 +119,7 @@ type lane struct {
 	slots  chan struct{}
 	roster roster
 	queue  *results.Lane
+	crew   crew
 	server *asynq.Server
 	served counts
 }
@@ -159,8 +160,8 @@ func New(cfg Config, b *broker.Broker, jobs *Registry, log zerolog.Logger, reg p
 }
 
 func (w *Worker) newLane(kind string, slots int) *lane {
-	l := &lane{kind: kind, slots: make(chan struct{}, slots), queue: w.attempts.Lane(kind, slots)}
-	l.queue.Gate(func(free int) int { return w.budget.Room(kind, free) }, fullPause)
+	l := &lane{kind: kind, slots: make(chan struct{}, slots), queue: w.attempts.Lane(kind, slots), crew: make(crew)}
+	l.queue.Gate(func(want int) int { return w.budget.Room(kind, want) }, fullPause)
 	l.server = asynq.NewServerFromRedisClient(w.attempts.Client(l.queue), asynq.Config{
 		Concurrency: slots,
 		// The lane chooses between the queues and waits where there is nothing to do:
@@ -252,7 +253,7 @@ func (w *Worker) drain(lanes []*lane) error {
 	for _, l := range lanes {
 		l.queue.Waker().Close()
 		l.server.Stop()
-		if err := l.queue.HandBack(context.Background()); err != nil {
+		if err := within(handBackTimeout, l.queue.HandBack); err != nil {
 			w.log.Warn().Err(err).Str("kind", l.kind).Msg("tasks not handed back")
 		}
 	}
@@ -267,10 +268,18 @@ func (w *Worker) drain(lanes []*lane) error {
 		stopping.Go(l.server.Shutdown)
 	}
 	stopping.Wait()
-	w.attempts.Noted()
+	if err := within(handBackTimeout, w.attempts.Flush); err != nil {
+		w.log.Warn().Err(err).Msg("ends of tasks not written: they will run again")
+	}
 	w.state.Store("stopped")
 	w.log.Info().Msg("worker stopped")
 	return nil
+}
+
+func within(d time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return do(ctx)
 }
 
 // idleWithin reports whether every attempt ended within d.
