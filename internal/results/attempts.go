@@ -95,12 +95,21 @@ func (a *Attempts) put(id string, t *attempt) {
 
 // forward moves due tasks with the exact time: asynq's is rounded down to the
 // second, which with our exact scores would start a task up to a second late.
+// asynq asks for the scheduled tasks of a queue and then for those to be
+// retried; the first call answers for both.
 func (a *Attempts) forward(ctx context.Context, w *broker.Waker, call broker.Call) *redis.Cmd {
-	args := append([]any{}, call.Args...)
-	args[0] = strconv.FormatFloat(float64(a.store.now().UnixMilli())/1000, 'f', 3, 64)
-	cmd := forwardScript.Run(ctx, a.store.broker.Client(), call.Keys, args[0], args[1], args[2], call.Queue)
+	q := call.Queue
+	if call.Keys[0] != broker.QueueKey(q, "scheduled") {
+		none := redis.NewCmd(ctx)
+		none.SetVal(int64(0))
+		return none
+	}
+	now := a.store.now()
+	cmd := forwardScript.Run(ctx, a.store.broker.Client(),
+		[]string{broker.QueueKey(q, "scheduled"), broker.QueueKey(q, "retry"), broker.QueueKey(q, "pending")},
+		strconv.FormatFloat(float64(now.UnixMilli())/1000, 'f', 3, 64), broker.TaskKeyPrefix(q), now.UnixNano(), q)
 	if n, err := cmd.Int(); err == nil && n > 0 {
-		w.Announce(call.Queue)
+		w.Announce(q)
 	}
 	return cmd
 }

@@ -1,13 +1,17 @@
--- Moves tasks whose time has come to pending, at most 100 a call.
--- KEYS  1 scheduled or retry  2 pending
+-- Moves tasks whose time has come to pending, at most 100 of each list a call.
+-- KEYS  1 scheduled  2 retry  3 pending
 -- ARGV  1 now in s  2 task key prefix  3 now in ns  4 queue
 -- returns how many were moved
-local ids = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", ARGV[1], "LIMIT", 0, 100)
-for _, id in ipairs(ids) do
-  redis.call("ZREM", KEYS[1], id)
-  redis.call("HSET", ARGV[2] .. id, "state", "pending", "pending_since", ARGV[3])
-  if redis.call("LPUSH", KEYS[2], id) == 1 then
-    redis.call("PUBLISH", "jobyard:wake", ARGV[4])
+if redis.call("EXISTS", KEYS[1], KEYS[2]) == 0 then return 0 end
+local moved = 0
+for list = 1, 2 do
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[list], "-inf", ARGV[1], "LIMIT", 0, 100)) do
+    redis.call("ZREM", KEYS[list], id)
+    redis.call("HSET", ARGV[2] .. id, "state", "pending", "pending_since", ARGV[3])
+    if redis.call("LPUSH", KEYS[3], id) == 1 then
+      redis.call("PUBLISH", "jobyard:wake", ARGV[4])
+    end
+    moved = moved + 1
   end
 end
-return #ids
+return moved
