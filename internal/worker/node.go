@@ -72,8 +72,11 @@ func (w *Worker) About() map[string]any {
 func (w *Worker) beat(ctx context.Context) {
 	tick := time.NewTicker(broker.HeartbeatEvery)
 	defer tick.Stop()
-	away := false
+	away, trimmer := false, memwatch.NewTrimmer()
 	for {
+		if trimmer.Trim() {
+			w.log.Debug().Msg("gave memory back")
+		}
 		n := w.Node()
 		w.leaks.ObserveWorker(memwatch.Reading{Kind: itself, Live: n.HeapLive, At: n.SeenAt})
 		err := w.broker.PutNode(ctx, n)
