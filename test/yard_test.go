@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -162,64 +161,6 @@ func check(t *testing.T, answers []tasks.Task, n int) {
 	}
 	if len(ids) != n {
 		t.Errorf("got %d ids, want %d", len(ids), n)
-	}
-}
-
-// A worker that is killed has its tasks run again within five seconds, and no
-// retry is spent on that.
-func TestYard_KilledWorkersTasksRunAgain(t *testing.T) {
-	t.Parallel()
-	hold := make(chan struct{})
-	asked := make(chan struct{}, 100)
-	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case asked <- struct{}{}:
-		default:
-		}
-		select {
-		case <-hold:
-		case <-r.Context().Done():
-		}
-		fmt.Fprint(w, "# Slow\n")
-	}))
-	defer slow.Close()
-	y := newYard(t)
-	ctx := patience(t)
-	b := y.broker()
-	c, err := client.New(b, client.DefaultConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	victim := y.start("worker", "--admin-listen", "127.0.0.1:0", "--slots", "document_parse=8", "--allow-private-urls")
-	y.nodes(b, 1)
-	var ids []string
-	for i := range 8 {
-		task, err := client.Enqueue(ctx, c, tasks.DocumentParse, tasks.DocumentParsePayload{
-			Source: tasks.DocumentSource{URL: fmt.Sprintf("%s/%d.md", slow.URL, i)}, ContentType: "text/markdown",
-		}, tasks.WithMaxRetry(0), tasks.WithTimeout(time.Minute))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, task.ID)
-	}
-	for range ids {
-		<-asked
-	}
-	y.start("worker", "--admin-listen", "127.0.0.1:0", "--slots", "document_parse=8", "--allow-private-urls")
-	y.nodes(b, 2)
-	victim.kill(t)
-	killed := time.Now()
-	for range ids {
-		<-asked // each one starts again
-	}
-	t.Logf("all %d tasks started again %s after the kill", len(ids), time.Since(killed).Round(time.Millisecond))
-	close(hold)
-	for _, id := range ids {
-		got, err := c.Wait(ctx, id)
-		if err != nil || got.State != tasks.Completed || got.Attempts != 1 {
-			t.Errorf("got %+v, %v, want it completed with no retry spent", got, err)
-		}
 	}
 }
 

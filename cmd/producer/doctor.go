@@ -106,6 +106,8 @@ func judgePersistence(f facts) finding {
 	switch {
 	case !f.AOF && f.Save == "" && f.ConfigKnown:
 		return finding{"persistence", fail, "none", "a restart loses every task: set appendonly yes"}
+	case f.RDBError && (f.Save != "" || !f.ConfigKnown):
+		return finding{"persistence", fail, "the last snapshot failed", "see the log of Redis; is its disk full?"}
 	case f.AOF && f.AOFError:
 		return finding{"persistence", fail, "the last write to the append-only file failed", "see the log of Redis; is its disk full?"}
 	case f.AOF:
@@ -114,8 +116,6 @@ func judgePersistence(f facts) finding {
 			return finding{"persistence", warn, detail, "set appendfsync everysec, or always"}
 		}
 		return finding{"persistence", ok, detail, remedy}
-	case f.RDBError:
-		return finding{"persistence", fail, "the last snapshot failed", "see the log of Redis; is its disk full?"}
 	}
 	return finding{"persistence", warn, "snapshots only (save " + orUnknown(f.Save) + ")", "a crash loses what came after the last one: set appendonly yes"}
 }
@@ -130,6 +130,10 @@ func orUnknown(s string) string {
 func judgeReplicas(f facts) finding {
 	if f.Role == "slave" {
 		return finding{"replication", fail, "this is a replica", "give the address of the master"}
+	}
+	if f.Replicas < f.MinReplicas {
+		return finding{"replication", fail, fmt.Sprintf("%s, writes need %d", report.Count(f.Replicas, "replica"), f.MinReplicas),
+			"Redis refuses every task until enough replicas are connected"}
 	}
 	if f.Replicas == 0 {
 		return finding{"replication", ok, "no replica", ""}

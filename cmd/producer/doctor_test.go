@@ -69,6 +69,8 @@ func TestDiagnose(t *testing.T) {
 		"kernel's choice":     {func(f *facts) { f.Fsync = "no" }, "persistence", warn, "everysec"},
 		"disk full":           {func(f *facts) { f.AOFError = true }, "persistence", fail, "disk full"},
 		"snapshot failed":     {func(f *facts) { f.AOF, f.Save, f.RDBError = false, "60 1", true }, "persistence", fail, "disk full"},
+		"no snapshot either":  {func(f *facts) { f.Save, f.RDBError = "60 1", true }, "persistence", fail, "disk full"},
+		"an old attempt":      {func(f *facts) { f.RDBError = true }, "persistence", ok, ""},
 		"a replica":           {func(f *facts) { f.Role = "slave" }, "replication", fail, "master"},
 		"memory full":         {func(f *facts) { f.Used = f.MaxMemory }, "memory", fail, "maxmemory"},
 		"memory nearly full":  {func(f *facts) { f.Used = f.MaxMemory * 9 / 10 }, "memory", warn, "maxmemory"},

@@ -182,6 +182,9 @@ func (b *Broker) Explain(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) {
 		return err
 	}
+	if _, explained := errors.AsType[*UnavailableError](err); explained {
+		return err
+	}
 	hint := ""
 	var netErr net.Error
 	msg := err.Error()
@@ -196,6 +199,12 @@ func (b *Broker) Explain(err error) error {
 		hint = "it is still loading its data: try again in a moment"
 	case strings.HasPrefix(msg, "OOM"):
 		hint = "its memory is full: raise maxmemory or let the workers drain the queues"
+	case strings.HasPrefix(msg, "MISCONF"):
+		hint = "it cannot save its data and refuses writes: see its log; is its disk full?"
+	case strings.HasPrefix(msg, "NOREPLICAS"):
+		hint = "too few replicas are connected for its min-replicas-to-write: see to them"
+	case strings.HasPrefix(msg, "BUSY"):
+		hint = "a script keeps it busy: try again in a moment"
 	case strings.HasPrefix(msg, "READONLY"):
 		hint = "this is a replica: give the address of the master"
 	case errors.Is(err, redis.ErrPoolTimeout):

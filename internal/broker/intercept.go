@@ -63,6 +63,22 @@ func (i *interceptor) Eval(ctx context.Context, script string, keys []string, ar
 	return i.UniversalClient.Eval(context.WithoutCancel(ctx), script, keys, args...)
 }
 
+// ZAddXX is how asynq extends its leases of running tasks. Were it refused
+// because Redis is full, asynq would take its hands off them after 30 s.
+func (i *interceptor) ZAddXX(ctx context.Context, key string, members ...redis.Z) *redis.IntCmd {
+	args := make([]any, 0, 2*len(members))
+	for _, m := range members {
+		args = append(args, m.Score, m.Member)
+	}
+	n, err := extendScript.Run(ctx, i.UniversalClient, []string{key}, args...).Int64()
+	cmd := redis.NewIntCmd(ctx)
+	cmd.SetVal(n)
+	cmd.SetErr(err)
+	return cmd
+}
+
+var extendScript = redis.NewScript(Spare + `return redis.call("ZADD", KEYS[1], "XX", unpack(ARGV))`)
+
 func (i *interceptor) answer(ctx context.Context, keys []string, args []any) *redis.Cmd {
 	op, queue := opOf(keys)
 	if op == "" {

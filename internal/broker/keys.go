@@ -18,6 +18,13 @@ func TaskKeyPrefix(queue string) string { return "asynq:{" + queue + "}:t:" }
 // TaskKey returns the key of a task's hash.
 func TaskKey(queue, id string) string { return TaskKeyPrefix(queue) + id }
 
+// Spare begins a script that must go on when Redis has reached its maxmemory,
+// because it leads to the end of work that is there already. Of a script Redis
+// judges only the first write, and to remove what never was takes no memory.
+// The script's first key must have a hash tag.
+const Spare = `redis.call("UNLINK", KEYS[1] .. "!")
+`
+
 // splitKey takes a queue's key apart.
 func splitKey(key string) (queue, part string, ok bool) {
 	rest, ok := strings.CutPrefix(key, "asynq:{")

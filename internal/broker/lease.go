@@ -18,12 +18,18 @@ const (
 // Redis's own clock decides, so that no node's clock matters.
 var (
 	renewScript = redis.NewScript(`
+redis.call("ZREM", KEYS[1], "") -- as Spare
 local t = redis.call("TIME")
 return redis.call("ZADD", KEYS[1], t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2], ARGV[1])`)
 	leasesScript = redis.NewScript(`
 local t = redis.call("TIME")
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-return {redis.call("ZRANGEBYSCORE", KEYS[1], "(" .. now, "+inf"), redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now)}`)
+local leases, alive, gone = redis.call("ZRANGE", KEYS[1], 0, -1, "WITHSCORES"), {}, {}
+for i = 1, #leases, 2 do
+  local list = tonumber(leases[i + 1]) > now and alive or gone
+  list[#list + 1] = leases[i]
+end
+return {alive, gone}`)
 )
 
 // RenewLease tells that a node is alive.

@@ -10,6 +10,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// Scripts as Spare, because a full Redis must not make nodes look dead.
+const (
+	beatSource = `redis.call("UNLINK", KEYS[1]); return redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])`
+	seenSource = `redis.call("ZREM", KEYS[1], ""); return redis.call("ZADD", KEYS[1], ARGV[1], ARGV[2])`
+)
+
 const (
 	nodesKey      = "jobyard:nodes" // sorted set: node id by last heartbeat in ms
 	nodeKeyPrefix = "jobyard:node:"
@@ -127,8 +133,8 @@ func (b *Broker) PutNode(ctx context.Context, n Node) error {
 	ctx, cancel := b.CallContext(ctx)
 	defer cancel()
 	_, err = b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Set(ctx, nodeKeyPrefix+n.ID, raw, nodeForget)
-		p.ZAdd(ctx, nodesKey, redis.Z{Score: float64(n.SeenAt.UnixMilli()), Member: n.ID})
+		p.Eval(ctx, beatSource, []string{nodeKeyPrefix + n.ID}, raw, nodeForget.Milliseconds())
+		p.Eval(ctx, seenSource, []string{nodesKey}, n.SeenAt.UnixMilli(), n.ID)
 		p.ZRemRangeByScore(ctx, nodesKey, "-inf", fmt.Sprint(n.SeenAt.Add(-nodeForget).UnixMilli()))
 		return nil
 	})

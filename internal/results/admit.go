@@ -80,6 +80,9 @@ func (s *Store) AdmitOne(ctx context.Context, a Admission) error {
 	}
 	s.Prepare(&a) // here, while another round trip is on its way
 	answer, err := s.admitted.do(ctx, &a)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("enqueue: %w", s.broker.Explain(err))
+	}
 	if err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
-	if err := s.memory.room(ctx, s.broker); err != nil {
+	if err := s.memory.room(ctx, s.broker, payloads(all)); err != nil {
 		return nil, err
 	}
 	answers, err := s.elsewhere(ctx, all)
@@ -117,7 +120,7 @@ func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 	}
 	cmds, err := runAll(ctx, s.broker.Client(), admitScript, calls)
 	if err != nil {
-		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
+		return nil, s.memory.refused(s.broker, err)
 	}
 	for i, cmd := range cmds {
 		if _, smooth := cmd.Val().(int64); smooth {
@@ -130,6 +133,15 @@ func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 		s.refuse(all, groups[i].index, codes, answers)
 	}
 	return answers, nil
+}
+
+// payloads counts their bytes.
+func payloads(all []*Admission) int {
+	n := 0
+	for _, a := range all {
+		n += len(a.Request.Payload)
+	}
+	return n
 }
 
 // refuse reads the script's answers for the admissions at index.
@@ -262,6 +274,9 @@ func (s *Store) Prepare(a *Admission) {
 
 func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }
 
+// registerScript adds to a set even if Redis is full, as broker.Spare.
+var registerScript = redis.NewScript(`redis.call("SREM", KEYS[1], ""); return redis.call("SADD", KEYS[1], unpack(ARGV))`)
+
 // Register makes the queues known to asynq's tools. It is repeated after every
 // reconnection, because asynq's client would not do so after a loss of data.
 func (s *Store) Register(ctx context.Context) error {
@@ -271,5 +286,5 @@ func (s *Store) Register(ctx context.Context) error {
 	for _, q := range tasks.Queues() {
 		names = append(names, q)
 	}
-	return s.broker.Explain(s.broker.Client().SAdd(ctx, broker.QueuesKey, names...).Err())
+	return s.broker.Explain(registerScript.Run(ctx, s.broker.Client(), []string{broker.QueuesKey}, names...).Err())
 }

@@ -166,12 +166,13 @@ func encodeBatch(b tasks.Batch) (raw []byte, sum string, err error) {
 func (s *Store) batchFits(ctx context.Context, b tasks.Batch, sum string, limit func(string) int) error {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
-	if err := s.memory.room(ctx, s.broker); err != nil {
-		return err
-	}
-	count := map[string]int{}
+	count, bytes := map[string]int{}, 0
 	for _, r := range b.Requests {
 		count[r.Options.Queue]++
+		bytes += len(r.Payload)
+	}
+	if err := s.memory.room(ctx, s.broker, bytes); err != nil {
+		return err
 	}
 	reads := map[string]queueReads{}
 	var known *redis.StringCmd
@@ -223,12 +224,12 @@ func (s *Store) writeBatch(ctx context.Context, b tasks.Batch, sum string, raw [
 	}
 	listed := s.broker.Client().ZAddNX(ctx, batchesKey, redis.Z{Score: float64(now.UnixMilli()), Member: b.ID})
 	if err := listed.Err(); err != nil {
-		return 0, fmt.Errorf("enqueue batch: %w", s.broker.Explain(err))
+		return 0, s.memory.refused(s.broker, err)
 	}
 	code, err := batchCreateScript.Run(ctx, s.broker.Client(), []string{batchKey(b.ID), mapKey(b.ID)}, sum, spec, p.bytes(),
 		len(b.Requests), strings.Join(p.kinds, ","), now.UnixMilli(), int64(kept.Seconds()), callback).Int()
 	if err != nil {
-		return 0, fmt.Errorf("enqueue batch: %w", s.broker.Explain(err))
+		return 0, s.memory.refused(s.broker, err)
 	}
 	return code, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -22,8 +23,8 @@ var batchNoteSource string
 var batchFinishSource string
 
 var (
-	batchNoteScript   = redis.NewScript(batchNoteSource)
-	batchFinishScript = redis.NewScript(batchFinishSource)
+	batchNoteScript   = redis.NewScript(broker.Spare + batchNoteSource)
+	batchFinishScript = redis.NewScript(broker.Spare + batchFinishSource)
 )
 
 // unitFields are read in this order by parseUnitState.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -26,7 +27,7 @@ const (
 //go:embed lua/batchadvance.lua
 var batchAdvanceSource string
 
-var batchAdvanceScript = redis.NewScript(batchAdvanceSource)
+var batchAdvanceScript = redis.NewScript(broker.Spare + batchAdvanceSource)
 
 // BundleTask is one task in a bundle's payload.
 type BundleTask struct {

@@ -19,7 +19,7 @@ import (
 //go:embed lua/bundlecancel.lua
 var bundleCancelSource string
 
-var bundleCancelScript = redis.NewScript(bundleCancelSource)
+var bundleCancelScript = redis.NewScript(broker.Spare + bundleCancelSource)
 
 // recordAlone stands in for the record of a task that left its bundle.
 const recordAlone = "alone"

@@ -40,7 +40,7 @@ var ErrLate = errors.New("a later attempt owns the bundle")
 //go:embed lua/bundleflush.lua
 var bundleFlushSource string
 
-var bundleFlushScript = redis.NewScript(bundleFlushSource)
+var bundleFlushScript = redis.NewScript(broker.Spare + bundleFlushSource)
 
 // Bundle is a running attempt of a bundle: it commits its tasks a few at a
 // time. One goroutine begins and ends tasks; any may flush and cancel.

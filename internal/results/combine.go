@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/jobyard/jobyard/internal/broker"
 )
 
 // combiner joins calls made at the same time into few round trips. A call that
@@ -13,6 +15,8 @@ import (
 type combiner[T, R any] struct {
 	// send makes one round trip. Its answers have the order of the calls.
 	send func(ctx context.Context, calls []T) ([]R, error)
+	// broker says how long a call may take, with the wait for the one before it.
+	broker *broker.Broker
 	// most is how many calls one round trip may carry, flights how many round
 	// trips may be under way at once.
 	most, flights int
@@ -47,11 +51,15 @@ func (c *combiner[T, R]) do(ctx context.Context, call T) (answer R, err error) {
 	mine := &combined[T, R]{call: call, done: make(chan struct{})}
 	c.waiting = append(c.waiting, mine)
 	c.mu.Unlock()
+	limit, cancel := c.broker.CallContext(context.WithoutCancel(ctx))
+	defer cancel()
 	select {
 	case <-mine.done:
 		return mine.answer, mine.err
 	case <-ctx.Done():
 		return answer, ctx.Err()
+	case <-limit.Done():
+		return answer, limit.Err()
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/jobyard/jobyard/internal/broker"
 )
 
@@ -35,23 +37,45 @@ type guard struct {
 	mu        sync.Mutex
 	read      time.Time
 	used, max int64
+	since     int64 // bytes of payloads that were let through since
 }
 
-// room returns a *MemoryError if Redis has no room for more tasks.
-func (g *guard) room(ctx context.Context, b *broker.Broker) error {
+// room returns a *MemoryError if Redis has no room for payloads of so many
+// bytes.
+func (g *guard) room(ctx context.Context, b *broker.Broker, bytes int) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if now := time.Now(); now.Sub(g.read) > memoryEvery {
+	now := time.Now()
+	// What is under way may be smaller in Redis: it is a reason to look again,
+	// not to refuse.
+	if now.Sub(g.read) > memoryEvery || g.since > 0 && g.over(g.used+g.since) {
 		info, err := b.Client().Info(ctx, "memory").Result()
 		if err != nil {
 			return fmt.Errorf("enqueue: %w", b.Explain(err))
 		}
-		g.read, g.used, g.max = now, infoNumber(info, "used_memory"), infoNumber(info, "maxmemory")
+		g.read, g.used, g.max, g.since = now, infoNumber(info, "used_memory"), infoNumber(info, "maxmemory"), 0
 	}
-	if g.max > 0 && float64(g.used) > memoryShare*float64(g.max) {
+	if g.over(g.used) {
 		return &MemoryError{Used: g.used, Max: g.max, RetryAfter: 5 * time.Second}
 	}
+	g.since += int64(bytes)
 	return nil
+}
+
+func (g *guard) over(used int64) bool {
+	return g.max > 0 && float64(used) > memoryShare*float64(g.max)
+}
+
+// refused is the error of an enqueue. Many processes may have filled Redis
+// between two looks: then it has refused the task itself.
+func (g *guard) refused(b *broker.Broker, err error) error {
+	if !redis.HasErrorPrefix(err, "OOM") {
+		return fmt.Errorf("enqueue: %w", b.Explain(err))
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.read = time.Time{}
+	return &MemoryError{Used: g.max, Max: g.max, RetryAfter: 5 * time.Second}
 }
 
 // infoNumber reads a number of Redis's INFO; 0 if it is not there.

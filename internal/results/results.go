@@ -52,9 +52,9 @@ var forwardSource string
 
 var (
 	admitScript  = redis.NewScript(admitSource)
-	takeScript   = redis.NewScript(takeSource)
+	takeScript   = redis.NewScript(broker.Spare + takeSource)
 	settleScript = redis.NewScript(settleSource)
-	cancelScript = redis.NewScript(cancelSource)
+	cancelScript = redis.NewScript(broker.Spare + cancelSource)
 
 	forwardScript = redis.NewScript(forwardSource)
 )
@@ -73,8 +73,8 @@ type Store struct {
 // New returns the records in the broker's Redis.
 func New(b *broker.Broker) *Store {
 	s := &Store{broker: b, now: time.Now, packer: newPacker()}
-	s.admitted = &combiner[*Admission, error]{most: 200, flights: 2, send: s.admit}
-	s.noted = &combiner[unit, struct{}]{most: 500, flights: 1, send: s.noteEnded}
+	s.admitted = &combiner[*Admission, error]{broker: b, most: 200, flights: 2, send: s.admit}
+	s.noted = &combiner[unit, struct{}]{broker: b, most: 500, flights: 1, send: s.noteEnded}
 	return s
 }
 

@@ -73,15 +73,10 @@ func (w *Worker) beat(ctx context.Context) {
 	tick := time.NewTicker(broker.HeartbeatEvery)
 	defer tick.Stop()
 	away, trimmer := false, memwatch.NewTrimmer()
-	for {
-		if trimmer.Trim() {
-			w.log.Debug().Msg("gave memory back")
-		}
-		n := w.Node()
-		w.leaks.ObserveWorker(memwatch.Reading{Kind: itself, Live: n.HeapLive, At: n.SeenAt})
-		err := w.broker.PutNode(ctx, n)
+	for n := 0; ; n++ {
+		err := w.broker.PutNode(ctx, w.watched(trimmer))
 		if err == nil {
-			err = w.mend(ctx)
+			err = w.mend(ctx, n%reconcileBeats == 0)
 		}
 		if ctx.Err() == nil && (err != nil) != away {
 			away = err != nil
@@ -100,21 +95,39 @@ func (w *Worker) beat(ctx context.Context) {
 	}
 }
 
+// reconcileBeats is how many heartbeats lie between two looks at what Redis
+// says of this node's tasks.
+const reconcileBeats = 3
+
 // mend looks for cancels whose announcement was lost, for tasks that were taken
 // or ended without the answer having arrived, and makes the queues known again:
 // a loss of data breaks no connection that would tell of it.
-func (w *Worker) mend(ctx context.Context) error {
-	if err := w.store.Register(ctx); err != nil {
-		return err
-	}
+func (w *Worker) mend(ctx context.Context, thorough bool) error {
 	if err := w.attempts.CancelMarked(ctx, errCanceled); err != nil {
 		return err
+	}
+	if !thorough {
+		return nil
 	}
 	did, err := w.attempts.Reconcile(ctx)
 	if did != (results.Reconciled{}) {
 		w.log.Warn().Int("handed_back", did.HandedBack).Int("settled", did.Settled).Msg("lost answers made good")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return w.store.Register(ctx)
+}
+
+// watched gives back what memory is to spare, and passes the worker's own on to
+// the leak detector.
+func (w *Worker) watched(t *memwatch.Trimmer) broker.Node {
+	if t.Trim() {
+		w.log.Debug().Msg("gave memory back")
+	}
+	n := w.Node()
+	w.leaks.ObserveWorker(memwatch.Reading{Kind: itself, Live: n.HeapLive, At: n.SeenAt})
+	return n
 }
 
 func (w *Worker) sayGoodbye() {

@@ -185,6 +185,8 @@ const (
 	// handBackTimeout is how long asynq waits for handlers once their contexts
 	// have ended.
 	handBackTimeout = 2 * time.Second
+	// shutdownTimeout is how long asynq's servers may take to sign off.
+	shutdownTimeout = handBackTimeout + 5*time.Second
 	// stopGrace is how long an attempt may take to notice that it is to stop.
 	// A runner has 200 ms after its signal, and is reaped within 600 ms.
 	stopGrace = 900 * time.Millisecond
@@ -263,11 +265,7 @@ func (w *Worker) drain(lanes []*lane) error {
 		w.attempts.CancelAll(errShutdown)
 		w.idleWithin(handBackTimeout)
 	}
-	var stopping sync.WaitGroup
-	for _, l := range lanes {
-		stopping.Go(l.server.Shutdown)
-	}
-	stopping.Wait()
+	w.shutdown(lanes)
 	if err := within(handBackTimeout, w.attempts.Flush); err != nil {
 		w.log.Warn().Err(err).Msg("ends of tasks not written: they will run again")
 	}
@@ -280,6 +278,27 @@ func within(d time.Duration, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	return do(ctx)
+}
+
+// shutdown ends asynq's servers. Where Redis does not answer they would try to
+// sign off for half a minute; they are left to it.
+func (w *Worker) shutdown(lanes []*lane) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var stopping sync.WaitGroup
+		for _, l := range lanes {
+			stopping.Go(l.server.Shutdown)
+		}
+		stopping.Wait()
+	}()
+	late := time.NewTimer(shutdownTimeout)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+		w.log.Warn().Msg("redis does not answer: stopped without signing off")
+	}
 }
 
 // idleWithin reports whether every attempt ended within d.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy stands between a process and its Redis and is the network between
@@ -20,6 +21,7 @@ type Proxy struct {
 	mu     sync.Mutex
 	flow   *sync.Cond
 	held   bool // nothing passes
+	delay  time.Duration
 	closed bool
 	lose   []byte // an answer with this in it, or to a request with it, is lost
 	left   int    // so many times
@@ -30,7 +32,7 @@ type Proxy struct {
 // the test.
 func Between(tb testing.TB, url string) *Proxy {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "proxy-")
+	dir, err := os.MkdirTemp("", "proxy-") //nolint:usetesting // tb.TempDir is too long for a socket
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -78,6 +80,13 @@ func (p *Proxy) set(held bool) {
 	p.flow.Broadcast()
 }
 
+// Slow lets every answer take so much longer.
+func (p *Proxy) Slow(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
 // Cut breaks every connection.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -113,6 +122,16 @@ func (p *Proxy) losing(sent []byte) bool {
 	return true
 }
 
+// travel takes the time that an answer is to take.
+func (p *Proxy) travel() {
+	p.mu.Lock()
+	d := p.delay
+	p.mu.Unlock()
+	if d > 0 {
+		<-time.After(d)
+	}
+}
+
 // await waits while nothing may pass.
 func (p *Proxy) await() {
 	p.mu.Lock()
@@ -124,7 +143,7 @@ func (p *Proxy) await() {
 
 func (p *Proxy) serve(c net.Conn) {
 	p.await() // nor does a new connection come through
-	r, err := net.Dial("unix", p.target)
+	r, err := net.DialTimeout("unix", p.target, 5*time.Second)
 	if err != nil {
 		c.Close()
 		return
@@ -148,6 +167,7 @@ func (p *Proxy) serve(c net.Conn) {
 	})
 	both.Go(func() {
 		p.copy(c, r, func(answer []byte) bool {
+			p.travel()
 			mu.Lock()
 			defer mu.Unlock()
 			return !lost && !p.losing(answer)

@@ -32,7 +32,10 @@ func OpenRedis(ctx context.Context, dir string, settings ...string) (*Redis, err
 		return nil, fmt.Errorf("find redis-server: %w", err)
 	}
 	r := &Redis{config: broker.EmbeddedConfig{Dir: dir, Binary: binary, Socket: filepath.Join(dir, "redis.sock"), Settings: settings}}
-	return r, r.Start(ctx)
+	if err := r.Start(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Faulty starts a Redis for the time of the test.
@@ -41,8 +44,7 @@ func Faulty(tb testing.TB, settings ...string) *Redis {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		tb.Skip("redis-server is not on PATH: apt-get install redis-server")
 	}
-	// A test's own directory has its whole name in its path.
-	dir, err := os.MkdirTemp("", "redis-")
+	dir, err := os.MkdirTemp("", "redis-") //nolint:usetesting // tb.TempDir is too long for a socket
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+// load hands tasks over at a steady rate, as patient callers would: what is
+// refused is offered again under the same id until it is acknowledged. Of each
+// acknowledged task it then awaits the result.
+type load struct {
+	settings
+	client *client.Client
+	ledger *ledger
+	url    string
+	last   int // number of the last task; of offer alone
+	calls  sync.WaitGroup
+	left   atomic.Int64 // tasks whose result was not seen yet
+	ids    sync.Map     // number to id, of the acknowledged ones
+	ended  context.Context
+	end    context.CancelFunc
+}
+
+func newLoad(s settings, c *client.Client, l *ledger, url string) *load {
+	ld := &load{settings: s, client: c, ledger: l, url: url}
+	ld.ended, ld.end = context.WithCancel(context.Background())
+	return ld
+}
+
+// again is the pause before a refused task is offered again, or a lost wait is
+// taken up.
+const again = 300 * time.Millisecond
+
+// offer hands tasks over until ctx ends.
+func (l *load) offer(ctx context.Context) {
+	const beat = 10 * time.Millisecond
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	begun, batches, single := time.Now(), 0, float64(l.Rate-l.Batch)
+	for singles := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		spent := time.Since(begun).Seconds()
+		for ; float64(singles) < spent*single; singles++ {
+			l.last++
+			n := l.last
+			l.left.Add(1)
+			l.calls.Go(func() { l.one(n) })
+		}
+		for ; l.Batch > 0 && float64(batches) < spent; batches++ {
+			first := l.last + 1
+			l.last += l.Batch
+			l.left.Add(int64(l.Batch))
+			l.calls.Go(func() { l.batch(first, l.Batch) })
+		}
+	}
+}
+
+func (l *load) request(n int, options ...tasks.Option) tasks.Request {
+	r, err := tasks.DocumentParse.New(tasks.DocumentParsePayload{Source: tasks.DocumentSource{URL: fmt.Sprint(l.url, n)}}, options...)
+	if err != nil {
+		panic(err) // a payload of ours
+	}
+	return r
+}
+
+// one hands over a task and awaits it.
+func (l *load) one(n int) {
+	id := fmt.Sprint("chaos-", n)
+	l.ledger.write(note{What: noteOffer, Task: n})
+	if !l.insist(n, func() error {
+		_, err := l.client.Enqueue(l.ended, l.request(n, tasks.WithID(id)))
+		return err
+	}) {
+		return
+	}
+	l.acknowledged(n, id)
+	for l.ended.Err() == nil {
+		got, err := l.client.Wait(l.ended, id)
+		if err == nil {
+			l.seen(n, got)
+			return
+		}
+		l.pause()
+	}
+}
+
+// batch hands over tasks as one batch and awaits them.
+func (l *load) batch(first, size int) {
+	id := fmt.Sprint("batch-", first)
+	b := client.Batch{ID: id}
+	for i := range size {
+		l.ledger.write(note{What: noteOffer, Task: first + i})
+		b.Requests = append(b.Requests, l.request(first+i))
+	}
+	if !l.insist(first, func() error { _, err := l.client.EnqueueBatch(l.ended, b); return err }) {
+		return
+	}
+	for i := range size {
+		l.acknowledged(first+i, fmt.Sprintf("%s.%d", id, i))
+	}
+	for seen := 0; seen < size && l.ended.Err() == nil; l.pause() {
+		at := 0
+		for got, err := range l.client.BatchResults(l.ended, id) {
+			if err != nil && !errors.Is(err, client.ErrNotFound) {
+				break
+			}
+			if at == seen { // those before were seen before the stream broke
+				l.seen(first+at, got)
+				seen++
+			}
+			at++
+		}
+	}
+}
+
+// insist offers until it is acknowledged.
+func (l *load) insist(n int, offer func() error) bool {
+	for l.ended.Err() == nil {
+		err := offer()
+		if err == nil {
+			return true
+		}
+		l.ledger.write(note{What: noteRefuse, Task: n, Text: err.Error()})
+		l.pause()
+	}
+	return false
+}
+
+func (l *load) pause() {
+	select {
+	case <-time.After(again):
+	case <-l.ended.Done():
+	}
+}
+
+func (l *load) acknowledged(n int, id string) {
+	l.ids.Store(n, id)
+	l.ledger.write(note{What: noteAck, Task: n})
+}
+
+func (l *load) seen(n int, t tasks.Task) {
+	l.ledger.write(outcome(noteResult, n, t))
+	l.left.Add(-1)
+}
+
+// outcome notes how a task ended, and by which execution. A result that is of
+// another task, or of none, is of run 0.
+func outcome(what string, n int, t tasks.Task) note {
+	of, run, ok := readMark(t.Result)
+	if !ok || of != n {
+		run = 0
+	}
+	o := note{What: what, Task: n, Run: run, State: string(t.State)}
+	if t.Error != nil {
+		o.Text = fmt.Sprintf("%s: %s", t.Error.Reason, t.Error.Message)
+	}
+	return o
+}
+
+// settle waits until every result was seen, but not for ever.
+func (l *load) settle(ctx context.Context, most time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for l.left.Load() > 0 && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	l.end()
+	l.calls.Wait()
+}
+
+// audit reads every acknowledged task once more.
+func (l *load) audit(ctx context.Context) {
+	numbers := make(chan int)
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() {
+			for n := range numbers {
+				id, _ := l.ids.Load(n)
+				got, err := l.client.Status(ctx, id.(string))
+				o := outcome(noteAudit, n, got)
+				if err != nil {
+					o.State, o.Text = "absent", err.Error()
+				}
+				l.ledger.write(o)
+			}
+		})
+	}
+	for n := 1; n <= l.last; n++ {
+		if _, ok := l.ids.Load(n); ok {
+			numbers <- n
+		}
+	}
+	close(numbers)
+	readers.Wait()
+}
