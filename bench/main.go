@@ -25,6 +25,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == runnerCommand {
+		os.Exit(serveRunner())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
@@ -134,5 +137,5 @@ var (
 )
 
 func trials(p *pair, n counts) []trial {
-	return []trial{enqueueTrial(p, n), drainTrial(p, n), latencyTrial(p, n), roundTripTrial(p, n), idleTrial(p, n), memoryTrial(p, n)}
+	return []trial{enqueueTrial(p, n), drainTrial(p, n), latencyTrial(p, n), roundTripTrial(p, n), idleTrial(p, n), memoryTrial(p, n), runnerTrial(n)}
 }

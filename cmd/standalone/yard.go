@@ -90,6 +90,7 @@ func open(ctx context.Context, a *app.App, s settings, metrics prometheus.Regist
 	if err != nil {
 		return nil, err
 	}
+	w.LimitHeap()
 	a.Go("worker", func() error { return w.Run(ctx) })
 	return y, nil
 }

@@ -28,7 +28,8 @@ func run(ctx context.Context, args []string, s config.Streams) int {
 	return config.Run(ctx, &cli.App{
 		Name: "worker", Version: app.Version(), Usage: "run tasks",
 		Description: "The first SIGTERM or SIGINT drains: running tasks finish, the rest goes back to the queue. A second one ends it\n" +
-			"at once; its tasks then run again elsewhere within seconds.\n\n" +
+			"at once; its tasks then run again elsewhere within seconds. SIGQUIT writes what runs to stderr and ends nothing; so\n" +
+			"does /debug/dump of --admin-listen, where only this machine reaches it.\n\n" +
 			"sdk_fetch takes the addresses of packages from the ecosystems' own settings: $GOPROXY, $GOSUMDB, $GOPRIVATE and\n" +
 			"what go env says, $NPM_CONFIG_REGISTRY, .npmrc and what npm config says.",
 		Flags: slices.Concat(config.WorkerFlags(), []cli.Flag{config.DataDirFlag("a temporary folder"), config.AdminFlag()},

@@ -72,8 +72,19 @@ func serve(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		w.LimitHeap()
 		a.Go("worker", func() error { return w.Run(ctx) })
-		a.Serve("admin", l, app.Admin(s.admin, app.Metrics(metrics), map[string]app.Check{"redis": b.Ping}), app.AdminWriteTimeout)
+		a.Keep(ctx, "dumps", func(ctx context.Context) error {
+			app.EachQuit(ctx, func() {
+				if err := w.Dump(c.App.ErrWriter); err != nil {
+					log.Error().Err(err).Msg("dump not written")
+				}
+			})
+			return nil
+		})
+		a.Serve("admin", l, app.Admin(app.AdminConfig{
+			Address: s.admin, Metrics: app.Metrics(metrics), Checks: map[string]app.Check{"redis": b.Ping}, About: w.About, Dump: w.Dump,
+		}), app.AdminWriteTimeout)
 		return nil
 	})
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/pprof"
 	"time"
@@ -21,31 +22,56 @@ const AdminWriteTimeout = 2 * time.Minute
 // Check reports whether a part of the process is able to work now.
 type Check func(context.Context) error
 
+// AdminConfig is what the admin server tells of a process.
+type AdminConfig struct {
+	// Address is where it listens.
+	Address string
+	Metrics http.Handler
+	// Checks are asked for /readyz, by name.
+	Checks map[string]Check
+	// About is what /healthz says beside that the process lives; it may be nil.
+	About func() map[string]any
+	// Dump writes what runs, for /debug/dump; it may be nil.
+	Dump func(io.Writer) error
+}
+
 // Admin answers what operators ask a process: /healthz (it lives), /readyz (it
 // can work: every check passes), /metrics, and on loopback addresses
-// /debug/pprof/.
-func Admin(address string, metrics http.Handler, checks map[string]Check) http.Handler {
+// /debug/pprof/ and /debug/dump.
+func Admin(cfg AdminConfig) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, nil) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer := map[string]any{}
+		if cfg.About != nil {
+			answer = cfg.About()
+		}
+		writeHealth(w, answer, nil)
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
 		defer cancel()
 		failed := map[string]string{}
-		for name, check := range checks {
+		for name, check := range cfg.Checks {
 			if err := check(ctx); err != nil {
 				failed[name] = err.Error()
 			}
 		}
-		writeHealth(w, failed)
+		writeHealth(w, map[string]any{}, failed)
 	})
-	mux.Handle("GET /metrics", metrics)
-	if loopback.Is(address) {
+	mux.Handle("GET /metrics", cfg.Metrics)
+	if loopback.Is(cfg.Address) {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		if cfg.Dump != nil {
+			mux.HandleFunc("GET /debug/dump", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+				_ = cfg.Dump(w) // the client has gone: there is nobody left to tell
+			})
+		}
 	}
-	return Local(address, mux)
+	return Local(cfg.Address, mux)
 }
 
 // Local keeps pages of other origins from a server, and on an address that only
@@ -56,14 +82,11 @@ func Local(address string, h http.Handler) http.Handler {
 	})
 }
 
-func writeHealth(w http.ResponseWriter, failed map[string]string) {
+func writeHealth(w http.ResponseWriter, answer map[string]any, failed map[string]string) {
 	w.Header().Set("Content-Type", "application/json")
-	answer := struct {
-		Status string            `json:"status"`
-		Failed map[string]string `json:"failed,omitempty"`
-	}{"ok", failed}
+	answer["status"] = "ok"
 	if len(failed) > 0 {
-		answer.Status = "unavailable"
+		answer["status"], answer["failed"] = "unavailable", failed
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	// The client may have gone: there is nobody left to tell.

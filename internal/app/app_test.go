@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -199,7 +200,7 @@ func TestServe_AnswersUntilTheClosing(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			a.Serve("admin", l, Admin(l.Addr().String(), Metrics(NewRegistry()), nil), time.Minute)
+			a.Serve("admin", l, Admin(AdminConfig{Address: l.Addr().String(), Metrics: Metrics(NewRegistry())}), time.Minute)
 			a.Go("draining", func() error {
 				<-ctx.Done()
 				during = status(t, "http://"+l.Addr().String()+"/healthz")
@@ -240,10 +241,10 @@ func status(t *testing.T, url string) int {
 
 func TestAdmin_ReadyNamesWhatFails(t *testing.T) {
 	t.Parallel()
-	h := Admin("0.0.0.0:9", Metrics(NewRegistry()), map[string]Check{
+	h := Admin(AdminConfig{Address: "0.0.0.0:9", Metrics: Metrics(NewRegistry()), Checks: map[string]Check{
 		"redis": func(context.Context) error { return errors.New("away") },
 		"disk":  func(context.Context) error { return nil },
-	})
+	}})
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
 	if w.Code != 503 || !strings.Contains(w.Body.String(), `"redis":"away"`) || strings.Contains(w.Body.String(), "disk") {
@@ -253,6 +254,63 @@ func TestAdmin_ReadyNamesWhatFails(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/debug/pprof/", nil))
 	if w.Code != 404 {
 		t.Errorf("pprof on a public address: got %d, want 404", w.Code)
+	}
+}
+
+func TestAdmin_AboutAndDump(t *testing.T) {
+	t.Parallel()
+	cfg := AdminConfig{
+		Address: "127.0.0.1:9", Metrics: Metrics(NewRegistry()),
+		About: func() map[string]any { return map[string]any{"sandbox": "full"} },
+		Dump:  func(w io.Writer) error { return second(io.WriteString(w, "all that runs")) },
+	}
+	ask := func(h http.Handler, path string) (int, string) {
+		r := httptest.NewRequest("GET", "http://127.0.0.1:9"+path, nil)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	h := Admin(cfg)
+	if code, text := ask(h, "/healthz"); code != 200 || !strings.Contains(text, `"sandbox":"full"`) || !strings.Contains(text, `"status":"ok"`) {
+		t.Errorf("got %d %s", code, text)
+	}
+	if code, text := ask(h, "/debug/dump"); code != 200 || text != "all that runs" {
+		t.Errorf("got %d %s", code, text)
+	}
+	cfg.Address = "0.0.0.0:9"
+	if code, _ := ask(Admin(cfg), "/debug/dump"); code != 404 {
+		t.Errorf("a dump on a public address: got %d, want 404", code)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// A signal calls the function each time, and ends nothing.
+func TestEachQuit(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	calls, ended := make(chan struct{}), make(chan struct{})
+	// Until EachQuit listens, the signal would end the tests.
+	guard := make(chan os.Signal, 1)
+	signal.Notify(guard, syscall.SIGQUIT)
+	defer signal.Stop(guard)
+	go func() { defer close(ended); EachQuit(ctx, func() { calls <- struct{}{} }) }()
+	for n := 0; n < 2; {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGQUIT); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-calls:
+			n++
+		case <-time.After(50 * time.Millisecond): // it does not listen yet
+		}
+	}
+	cancel()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-calls: // a signal too many
+		}
 	}
 }
 

@@ -32,6 +32,22 @@ func Signals(parent context.Context, exit func(code int)) (ctx context.Context, 
 	}
 }
 
+// EachQuit calls do with every SIGQUIT until ctx ends. Go's own answer, which is
+// to print every goroutine and die, is SIGABRT's still.
+func EachQuit(ctx context.Context, do func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			do()
+		}
+	}
+}
+
 func watch(signals <-chan os.Signal, done <-chan struct{}, cancel context.CancelCauseFunc, exit func(int)) {
 	for n := 1; ; n++ {
 		select {

@@ -32,22 +32,63 @@ const (
 // Node is a worker's heartbeat: what the monitor shows of it. Memory is in
 // bytes, CPU in percent of one core.
 type Node struct {
-	ID          string              `json:"id"`
-	Host        string              `json:"host"`
-	PID         int                 `json:"pid"`
-	Version     string              `json:"version"`
-	State       string              `json:"state"` // running, draining, stopped
-	StartedAt   time.Time           `json:"started_at"`
-	SeenAt      time.Time           `json:"seen_at"`
-	RSS         int64               `json:"rss_bytes"`
-	HeapLive    int64               `json:"heap_live_bytes"`
-	MemoryLimit int64               `json:"memory_limit_bytes"`
-	Goroutines  int                 `json:"goroutines"`
-	CPUPercent  float64             `json:"cpu_percent"`
-	OpenFiles   int                 `json:"open_files"`
-	Isolation   string              `json:"isolation"` // full, partial, none
-	Kinds       map[string]NodeKind `json:"kinds"`
-	Runners     []NodeRunner        `json:"runners,omitempty"`
+	ID          string    `json:"id"`
+	Host        string    `json:"host"`
+	PID         int       `json:"pid"`
+	Version     string    `json:"version"`
+	State       string    `json:"state"` // running, draining, stopped
+	StartedAt   time.Time `json:"started_at"`
+	SeenAt      time.Time `json:"seen_at"`
+	RSS         int64     `json:"rss_bytes"`
+	HeapLive    int64     `json:"heap_live_bytes"`
+	MemoryLimit int64     `json:"memory_limit_bytes"`
+	Goroutines  int       `json:"goroutines"`
+	CPUPercent  float64   `json:"cpu_percent"`
+	OpenFiles   int       `json:"open_files"`
+	Threads     int       `json:"threads"`
+	Load        float64   `json:"load"` // of the machine, over a minute
+	// GCShare is the collector's part of the worker's own CPU time, from 0 to 1,
+	// and PauseP99 what all but one in a hundred of its pauses were at most.
+	GCShare   float64             `json:"gc_cpu_share"`
+	PauseP99  float64             `json:"gc_pause_p99_ms"`
+	Isolation string              `json:"isolation"` // full, partial, none
+	Budget    NodeBudget          `json:"budget,omitzero"`
+	Leaks     []NodeLeak          `json:"leaks,omitempty"`
+	Kinds     map[string]NodeKind `json:"kinds"`
+	Runners   []NodeRunner        `json:"runners,omitempty"`
+}
+
+// NodeBudget is how a node admits tasks.
+type NodeBudget struct {
+	Memory   string `json:"memory"`         // ok, full (nothing is admitted), critical
+	Used     int64  `json:"used_bytes"`     // of the limit, by all that shares it
+	Reserved int64  `json:"reserved_bytes"` // for what runs, beyond what it has
+	Room     int64  `json:"room_bytes"`
+	Waiting  int    `json:"waiting"` // tasks that were taken and wait for memory
+	// CPU is the share of the node's processors in use over ten seconds; Rest is
+	// for how much of its time a slot rests because that is too much, 0 if it is
+	// not.
+	CPU  float64 `json:"cpu"`
+	Rest float64 `json:"slot_rest"`
+	// Expected is the peak memory that a task of each kind is expected to have.
+	Expected map[string]int64 `json:"expected_bytes,omitempty"`
+}
+
+// NodeLeak is what is known of the growth of a kind's runners, or of the worker
+// itself under the name "worker". The figures but Live are zero without a
+// suspicion.
+type NodeLeak struct {
+	Kind      string    `json:"kind"`
+	Suspected bool      `json:"suspected"`
+	Since     time.Time `json:"since,omitzero"`
+	// PerMinute is the growth of one process; what it may be is from Low to High.
+	PerMinute float64 `json:"bytes_per_minute,omitempty"`
+	Low       float64 `json:"bytes_per_minute_low,omitempty"`
+	High      float64 `json:"bytes_per_minute_high,omitempty"`
+	PerTask   float64 `json:"bytes_per_task,omitempty"`
+	Live      int64   `json:"live_bytes"`
+	// CeilingSeconds is how long it takes from there to the memory ceiling.
+	CeilingSeconds int64 `json:"ceiling_seconds,omitempty"`
 }
 
 // NodeRunner is one of a node's child processes.
@@ -67,6 +108,9 @@ type NodeKind struct {
 	Busy      int   `json:"busy"`
 	Completed int64 `json:"completed"`
 	Failed    int64 `json:"failed"`
+	// Sandbox is how well the kind's runners are locked in: full, partial or none;
+	// inline if it has no runners.
+	Sandbox string `json:"sandbox,omitempty"`
 }
 
 // Up reports whether the node's heartbeat is fresh.

@@ -26,6 +26,8 @@ func WorkerFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "max-timeout", Category: workCategory, Value: d.MaxTimeout, Usage: "longest time limit of a task; longer ones are cut"},
 		&cli.StringFlag{Name: "isolation", Category: workCategory, Value: string(jobs.Sandbox), Usage: "required: refuse to start unless jobs are fully locked in; auto: lock them in as well as this machine can; off: run them in the worker's own process"},
 		&cli.GenericFlag{Name: "job-memory", Category: workCategory, Value: &memory, Usage: "memory that one job's process may use"},
+		&cli.GenericFlag{Name: "node-memory", Category: workCategory, Value: new(Bytes), DefaultText: "the container's limit, or the machine's memory", Usage: "memory that the worker and its jobs may use: above 85 % no job starts, above 95 % the largest one ends"},
+		&cli.IntFlag{Name: "max-cpu", Category: workCategory, Value: d.MaxCPU, Usage: "how busy the processors may be, in percent over 10 s, before slots are handed out more slowly; 100 is never"},
 		&cli.BoolFlag{Name: "allow-private-urls", Category: workCategory, Value: jobs.Documents.AllowPrivate, Usage: "let document_parse fetch from private networks and this machine"},
 	}
 }
@@ -37,6 +39,10 @@ func Worker(c *cli.Context) (worker.Config, error) {
 		cfg.Slots = *s
 	}
 	cfg.DrainTimeout, cfg.MaxTimeout = c.Duration("drain-timeout"), c.Duration("max-timeout")
+	cfg.MaxCPU = c.Int("max-cpu")
+	if m, ok := c.Generic("node-memory").(*Bytes); ok {
+		cfg.NodeMemory = int64(*m)
+	}
 	return cfg, wrong(cfg.Validate())
 }
 
@@ -83,7 +89,7 @@ func Registry(c *cli.Context) (worker.RegistryConfig, error) {
 
 // AdminFlag says where a worker answers its operators.
 func AdminFlag() cli.Flag {
-	return &cli.StringFlag{Name: "admin-listen", Category: serveCategory, Value: adminListen, Usage: "`ADDRESS` of /healthz, /readyz and /metrics; profiles too, where only this machine reaches it"}
+	return &cli.StringFlag{Name: "admin-listen", Category: serveCategory, Value: adminListen, Usage: "`ADDRESS` of /healthz, /readyz and /metrics; profiles and dumps too, where only this machine reaches it"}
 }
 
 // Admin reads AdminFlag.

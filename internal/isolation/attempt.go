@@ -9,12 +9,12 @@ import (
 // Attempt is what the worker and a runner tell each other about one attempt of
 // a task, whatever lies between them. It travels in the context.
 type Attempt struct {
-	task   string
-	limits Limits
+	task string
 
-	mu   sync.Mutex
-	peak int64
-	cpu  time.Duration
+	mu     sync.Mutex
+	limits Limits
+	peak   int64
+	cpu    time.Duration
 }
 
 type attemptKey struct{}
@@ -32,6 +32,20 @@ func attemptOf(ctx context.Context) *Attempt {
 		return a
 	}
 	return new(Attempt)
+}
+
+// Enlarge raises the memory ceiling of what the attempt has runners do from now
+// on, as far as their pool allows.
+func (a *Attempt) Enlarge(memory int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limits.Memory = max(a.limits.Memory, memory)
+}
+
+func (a *Attempt) bounds() Limits {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.limits
 }
 
 // PeakMemory is the highest resident memory of the runners that worked on it.

@@ -36,6 +36,7 @@ type child struct {
 	born   time.Time // when it was ready
 	spread float64   // of its recycling figures: 0.8 to 1.2
 	files  int       // open when it was ready
+	fresh  int64     // RSS when it was ready
 
 	frames chan frame    // what it sends: one frame for each that it is asked for
 	broken error         // why frames was closed; io.EOF if it just ended
@@ -146,7 +147,7 @@ func (c *child) greet(cfg Config) error {
 	if err := json.Unmarshal(f.body, &c.report); err != nil {
 		return fmt.Errorf("%w: its report: %w", errCorrupt, err)
 	}
-	c.files, c.born = c.meter.open(), time.Now()
+	c.files, c.fresh, c.born = c.meter.open(), c.meter.rss(), time.Now()
 	return nil
 }
 

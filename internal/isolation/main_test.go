@@ -48,7 +48,7 @@ type echo struct{ Text string }
 func testTable() Table {
 	t := Table{
 		"echo":     Handle(func(_ context.Context, in echo) (echo, error) { return in, nil }),
-		"raw":      {call: func(_ context.Context, b []byte) ([]byte, error) { return b, nil }},
+		"raw":      HandleBytes(func(_ context.Context, b []byte) ([]byte, error) { return b, nil }),
 		"pid":      Handle(func(context.Context, echo) (int, error) { return os.Getpid(), nil }),
 		"work":     Handle(work),
 		"fail":     Handle(fail),

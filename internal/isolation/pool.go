@@ -116,7 +116,7 @@ func New(cfg Config, log zerolog.Logger, metrics *Metrics, leaks func(Sample) bo
 func (p *Pool) Do(ctx context.Context, call Call) (Reply, error) {
 	attempt := attemptOf(ctx)
 	if call.Limits == (Limits{}) {
-		call.Limits = attempt.limits
+		call.Limits = attempt.bounds()
 	}
 	if len(call.Payload) > p.cfg.Input {
 		return Reply{}, fault.PermanentError(tasks.ReasonTooLarge, "the input has %d bytes, more than the %d that a runner takes", len(call.Payload), p.cfg.Input)
@@ -214,8 +214,12 @@ func (p *Pool) suspicious(c *child, err error) bool {
 	if err != nil && fault.Of(err).Verdict != fault.Permanent {
 		return true
 	}
-	return c.done%p.cfg.CollectEvery == 0 || c.rss > int64(c.spread*float64(p.cfg.Recycle.RSS))
+	return c.done%p.cfg.CollectEvery == 0 || c.rss > c.fresh+maxOverhang || c.rss > int64(c.spread*float64(p.cfg.Recycle.RSS))
 }
+
+// maxOverhang is how much more memory than a fresh runner one may hold between
+// two tasks before it gives back what it doesn't need.
+const maxOverhang = 32 << 20
 
 // Close ends all runners, also those at work, and returns when they are reaped
 // or ctx ends. It may be called twice.

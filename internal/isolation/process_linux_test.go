@@ -15,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -50,6 +51,20 @@ func members(group int) (pids []int) {
 		}
 	}
 	return pids
+}
+
+// children counts the children of this process, dead ones that are not reaped
+// included.
+func children() (n int) {
+	names, _ := os.ReadDir("/proc")
+	for _, name := range names {
+		b, err := os.ReadFile("/proc/" + name.Name() + "/stat")
+		_, rest, _ := strings.Cut(string(b), ") ")
+		if f := strings.Fields(rest); err == nil && len(f) > 1 && f[1] == strconv.Itoa(os.Getpid()) {
+			n++
+		}
+	}
+	return n
 }
 
 func kill(t *testing.T, pid int) {
@@ -101,7 +116,7 @@ func platformJobs() Table {
 			for n := 0; ; n++ {
 				fd, err := syscall.Dup(2)
 				if err != nil {
-					return n, fmt.Errorf("after %d descriptors: %w", n, err)
+					return n, fmt.Errorf("runner %d: %w", os.Getpid(), err)
 				}
 				_ = fd
 			}
@@ -163,11 +178,12 @@ func TestRunner_knowsTimeZones(t *testing.T) {
 func TestPool_forkBomb(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
-	c.Sandbox = Off
+	c.Sandbox, c.Slots = Off, 8
 	p := newPool(t, c)
 	ended := start(t.Context(), p, Call{Func: "fork bomb", Payload: []byte(`{"Text":"stay"}`), Limits: Limits{Wall: 2 * time.Second}})
 	group := atWork(t, p)
 	eventually(t, "forked", func() bool { return len(members(group)) == 21 })
+	startNeighbors(t, p, 7)()
 	if got := reasonOf(t, <-ended); got != tasks.ReasonTimeout {
 		t.Errorf("got %s, want %s", got, tasks.ReasonTimeout)
 	}
@@ -186,14 +202,19 @@ func TestPool_forkBombInSandbox(t *testing.T) {
 func TestPool_leakedFiles(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
-	c.Sandbox = Off
+	c.Sandbox, c.Slots = Off, 8
 	p := newPool(t, c)
-	before := p.Runners()[0].PID // the only one
+	neighbors := startNeighbors(t, p, 7)
 	_, err := p.Do(t.Context(), Call{Func: "leak files", Payload: []byte("{}"), Limits: Limits{Files: 32}})
 	if err == nil || !strings.Contains(err.Error(), "too many open files") {
-		t.Errorf("got %v, want too many open files", err)
+		t.Fatalf("got %v, want too many open files", err)
 	}
-	eventually(t, "replaced", func() bool { return !alive(before) })
+	neighbors()
+	var leaky int
+	if _, err := fmt.Sscanf(fault.Of(err).Message, "runner %d", &leaky); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "replaced", func() bool { return !alive(leaky) })
 }
 
 // The memory ceiling of a task may be raised up to the pool's most, and is cut

@@ -72,6 +72,12 @@ func Handle[I, O any](f Func[I, O], warm ...func() error) Entry {
 	}}
 }
 
+// HandleBytes makes an entry of a function that takes and gives bytes as they
+// are.
+func HandleBytes(f func(ctx context.Context, payload []byte) ([]byte, error)) Entry {
+	return Entry{call: f}
+}
+
 // remoteFault is a fault on its way to the parent.
 type remoteFault struct {
 	Verdict fault.Verdict      `json:"verdict"`

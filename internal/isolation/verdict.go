@@ -31,6 +31,16 @@ func (d *DeathError) Error() string {
 	return s
 }
 
+// Brief says what the task had used and the first that its runner wrote, for
+// people.
+func (d *DeathError) Brief() string {
+	s := fmt.Sprintf("peak memory %s, CPU %.2f s", size(d.PeakMemory), d.CPU.Seconds())
+	if first := strings.TrimSpace(d.Stderr); first != "" {
+		s += "; stderr: " + fault.Clean(first, 300)
+	}
+	return s
+}
+
 func timeoutFault(wall time.Duration) *fault.Error {
 	return fault.RetryableError(tasks.ReasonTimeout, "the task ran over its time limit of %s; give it less to do or more time", round(wall))
 }
@@ -39,8 +49,12 @@ func cpuFault(cpu time.Duration) *fault.Error {
 	return fault.RetryableError(tasks.ReasonCPU, "the task used more than its %s of processor time; give it less to do", round(cpu))
 }
 
+// ErrCeiling is in the causes of a task that ran into its own memory ceiling,
+// other than one that was given up because the node ran short.
+var ErrCeiling = errors.New("over the memory ceiling")
+
 func memoryFault(memory int64) *fault.Error {
-	return fault.RetryableError(tasks.ReasonOOM, "the task needed more than its %s of memory; give it less to do", size(memory))
+	return fault.RetryableError(tasks.ReasonOOM, "the task needed more than its %s of memory; give it less to do", size(memory)).Because(ErrCeiling)
 }
 
 func outputFault(output int64) *fault.Error {

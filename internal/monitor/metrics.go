@@ -21,6 +21,7 @@ type collector struct {
 	redisUp, hidden, clients  *prometheus.Desc
 	queueTasks, oldest, limit *prometheus.Desc
 	nodeMemory, nodeUp        *prometheus.Desc
+	leak, leakSlope           *prometheus.Desc
 	poolTotal, poolIdle       *prometheus.Desc
 	poolWaits, poolTimeouts   *prometheus.Desc
 	poolStale                 *prometheus.Desc
@@ -48,6 +49,8 @@ func newCollector(m *Monitor) *collector {
 		limit:        desc("queue_limit", "How many tasks may wait in a queue.", "queue"),
 		nodeMemory:   desc("node_memory_bytes", "Memory of a living node: resident, live heap, and its limit.", "node", "part"),
 		nodeUp:       desc("node_up", "Whether a node's heartbeat is fresh.", "node"),
+		leak:         desc("leak_suspected", "1 while the runners of a kind, or the worker itself, are suspected of a memory leak.", "node", "kind"),
+		leakSlope:    desc("leak_slope_bytes_per_minute", "Growth of each process of a kind that is suspected of a leak; 0 without a suspicion.", "node", "kind"),
 		poolTotal:    desc("redis_pool_total", "Open connections of this process's pool."),
 		poolIdle:     desc("redis_pool_idle", "Idle connections of this process's pool."),
 		poolWaits:    desc("redis_pool_waits", "Times a call waited for a connection."),
@@ -59,7 +62,7 @@ func newCollector(m *Monitor) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.redisUp, c.hidden, c.clients, c.queueTasks, c.oldest, c.limit, c.nodeMemory, c.nodeUp,
+		c.redisUp, c.hidden, c.clients, c.queueTasks, c.oldest, c.limit, c.nodeMemory, c.nodeUp, c.leak, c.leakSlope,
 		c.poolTotal, c.poolIdle, c.poolWaits, c.poolTimeouts, c.poolStale,
 	} {
 		ch <- d
@@ -99,6 +102,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.nodeMemory, float64(n.HeapLive), n.ID, "heap_live")
 		if n.MemoryLimit > 0 {
 			gauge(c.nodeMemory, float64(n.MemoryLimit), n.ID, "limit")
+		}
+		for _, l := range n.Leaks {
+			suspected := 0.0
+			if l.Suspected {
+				suspected = 1
+			}
+			gauge(c.leak, suspected, n.ID, l.Kind)
+			gauge(c.leakSlope, l.PerMinute, n.ID, l.Kind)
 		}
 	}
 }

@@ -57,7 +57,10 @@ func TestMetrics_AreTheContracts(t *testing.T) {
 	y.enqueue("search", 3)
 	y.enqueue("search", 2, tasks.WithDelay(time.Hour))
 	y.enqueue("config_gen", 4, tasks.WithQueue("bulk"))
-	y.node("n1", func(n *broker.Node) { n.RSS, n.HeapLive, n.MemoryLimit = 300, 200, 400 })
+	y.node("n1", func(n *broker.Node) {
+		n.RSS, n.HeapLive, n.MemoryLimit = 300, 200, 400
+		n.Leaks = []broker.NodeLeak{{Kind: "config_gen", Suspected: true, PerMinute: 5000}, {Kind: "worker"}, {Kind: "a stranger", Suspected: true}}
+	})
 	y.node("n2", func(n *broker.Node) { n.SeenAt = n.SeenAt.Add(-time.Minute) })
 	y.node("n3", func(n *broker.Node) { n.MemoryLimit = 0 })
 	y.clock = y.clock.Add(2 * time.Second)
@@ -79,6 +82,9 @@ func TestMetrics_AreTheContracts(t *testing.T) {
 		{"jobyard_node_memory_bytes", []string{"node=n1", "part=limit"}, 400},
 		{"jobyard_node_up", []string{"node=n1"}, 1},
 		{"jobyard_node_up", []string{"node=n2"}, 0},
+		{"jobyard_leak_suspected", []string{"node=n1", "kind=config_gen"}, 1},
+		{"jobyard_leak_slope_bytes_per_minute", []string{"node=n1", "kind=config_gen"}, 5000},
+		{"jobyard_leak_suspected", []string{"node=n1", "kind=worker"}, 0},
 		{"jobyard_redis_pool_timeouts", nil, 0},
 	} {
 		if got, ok := value(families, tt.name, tt.labels...); !ok || got != tt.want {
@@ -95,6 +101,9 @@ func TestMetrics_AreTheContracts(t *testing.T) {
 	}
 	if _, ok := value(families, "jobyard_node_memory_bytes", "node=n3", "part=limit"); ok {
 		t.Error("a limit is told of a node that has none")
+	}
+	if got := len(families["jobyard_leak_suspected"].GetMetric()); got != 2 {
+		t.Errorf("jobyard_leak_suspected: got %d samples, want those of known kinds alone", got)
 	}
 	if got, want := len(families["jobyard_queue_tasks"].GetMetric()), 8*6; got != want {
 		t.Errorf("jobyard_queue_tasks: got %d samples, want %d", got, want)

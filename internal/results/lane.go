@@ -27,6 +27,8 @@ type Lane struct {
 	kind     string
 	slots    int
 	waker    *broker.Waker
+	gate     func(want int) int
+	pause    time.Duration
 
 	mu    sync.Mutex
 	ready []taken // taken, but not yet given to asynq
@@ -51,6 +53,11 @@ func (a *Attempts) Lane(kind string, slots int) *Lane {
 	a.lanes = append(a.lanes, l)
 	return l
 }
+
+// Gate asks before each take how many of the tasks that are wanted the node has
+// room for. While there is none they stay in Redis, for any node; the lane asks
+// again after the pause. It is called before the server starts.
+func (l *Lane) Gate(room func(want int) int, pause time.Duration) { l.gate, l.pause = room, pause }
 
 // Waker is what announcements are passed to.
 func (l *Lane) Waker() *broker.Waker { return l.waker }
@@ -90,6 +97,10 @@ func (l *Lane) next(ctx context.Context) (string, error) {
 			if errors.Is(err, redis.Nil) {
 				l.waker.Empty(look)
 				continue
+			}
+			if errors.Is(err, errNoRoom) {
+				l.waker.Rest(ctx, l.pause)
+				return "", redis.Nil
 			}
 			if err != nil {
 				// asynq would ask again at once and keep a core busy while Redis is away.
@@ -157,6 +168,15 @@ const (
 
 // room is how many tasks to take.
 func (l *Lane) room() int {
+	want := l.want()
+	if l.gate == nil {
+		return want
+	}
+	return l.gate(want)
+}
+
+// want is how many tasks the slots could do with.
+func (l *Lane) want() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	free := max(1, l.slots-l.held)
@@ -166,8 +186,15 @@ func (l *Lane) room() int {
 	return free + min(aheadMost, l.slots*int(aheadFor/(l.service+overhead)))
 }
 
+// errNoRoom tells that the gate lets no task in.
+var errNoRoom = errors.New("the node has no room for a task")
+
 // take takes tasks of a queue for the free slots.
 func (l *Lane) take(ctx context.Context, queue string) ([]taken, error) {
+	most := l.room()
+	if most == 0 {
+		return nil, errNoRoom
+	}
 	a := l.attempts
 	ctx, cancel := a.store.broker.CallContext(ctx)
 	defer cancel()
@@ -176,7 +203,7 @@ func (l *Lane) take(ctx context.Context, queue string) ([]taken, error) {
 		broker.QueueKey(queue, "pending"), broker.QueueKey(queue, "paused"), broker.QueueKey(queue, "active"),
 		broker.QueueKey(queue, "completed"),
 	}
-	list, err := takeScript.Run(ctx, a.store.broker.Client(), keys, broker.TaskKeyPrefix(queue), now.UnixMilli(), a.node, l.room()).Slice()
+	list, err := takeScript.Run(ctx, a.store.broker.Client(), keys, broker.TaskKeyPrefix(queue), now.UnixMilli(), a.node, most).Slice()
 	if err != nil {
 		return nil, err
 	}

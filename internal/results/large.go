@@ -32,7 +32,7 @@ type packer struct {
 
 func newPacker() *packer {
 	// Neither fails with constant options that are in range.
-	enc, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true))
+	enc, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20)) // of 4 MB it would hold 8 for each
 	dec, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(tasks.MaxResultBytes), zstd.WithDecoderLowmem(true))
 	return &packer{enc, dec}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -31,6 +32,7 @@ type bundle struct {
 	lane     *lane
 	stop     context.CancelCauseFunc
 	attempt  step
+	peak     int64
 	waited   time.Duration
 	started  time.Time
 	returned chan struct{} // closed when the job of the task that runs returns
@@ -62,15 +64,24 @@ func (b *bundle) do(ctx context.Context, id string, payload []byte) results.Outc
 	case <-ctx.Done():
 		return judge(nil, ended(ctx))
 	}
-	release := func() { <-b.lane.slots }
-	var err error
+	leave, err := b.worker.admit(ctx, b.lane)
+	if err != nil {
+		<-b.lane.slots
+		return judge(nil, err)
+	}
+	whole := &run{id: id, kind: b.lane.kind}
+	b.lane.roster.enter(whole)
+	release := func() {
+		b.lane.roster.leave(whole)
+		leave(b.peak)
+	}
 	b.Bundle, err = b.worker.attempts.OpenBundle(ctx, id, payload, b.stop, errCanceled)
 	if err != nil {
 		release()
 		return notRun(err)
 	}
 	defer b.Close()
-	limited := limited(recovered(b.worker.jobs[b.lane.kind]), b.lane.crew.launch)
+	limited := limited(b.worker.enlarged(b.lane.kind, recovered(b.worker.jobs[b.lane.kind])), b.lane.crew.launch)
 	b.attempt = b.worker.observed(b.lane, func(ctx context.Context, r *run) ([]byte, error) {
 		returned := b.returned
 		return limited(ctx, r, func() { close(returned) })
@@ -144,8 +155,15 @@ func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stu
 		id: b.ItemID(item.Number), kind: b.lane.kind, queue: tasks.BulkQueue(b.lane.kind), payload: item.Payload,
 		timeout: min(time.Duration(item.Timeout), b.worker.cfg.MaxTimeout), waited: b.waited + time.Since(b.started),
 	}
+	if b.worker.runners.larger(r.kind) > 0 {
+		ctx, r.used = isolation.WithAttempt(ctx, r.id, isolation.Limits{Wall: r.timeout})
+	}
 	out, err := b.attempt(ctx, r)
 	outcome := judge(out, err)
+	if r.used != nil {
+		outcome.PeakMemory = r.used.PeakMemory()
+		b.peak = max(b.peak, outcome.PeakMemory)
+	}
 	b.worker.metrics.ended(r, outcome)
 	b.worker.attempts.KeepResult(ctx, r.queue, r.id, &outcome)
 	return b.End(item, outcome, retryDelay(0, err, nil)), b.isStuck()

@@ -28,7 +28,8 @@ var (
 type run struct {
 	id, kind, queue string
 	payload         []byte
-	task            *asynq.Task // nil for a task of a bundle, whose payload is there
+	used            *isolation.Attempt // nil for a task of a bundle that has no runner
+	task            *asynq.Task        // nil for a task of a bundle, whose payload is there
 	timeout         time.Duration
 	waited, took    time.Duration
 }
@@ -38,7 +39,7 @@ type step func(ctx context.Context, r *run) ([]byte, error)
 
 // handler is the life of an attempt, outermost first.
 func (w *Worker) handler(l *lane) asynq.Handler {
-	attempt := w.observed(l, slotted(l, limited(w.loaded(recovered(w.jobs[l.kind])), l.crew.launch)))
+	attempt := w.observed(l, w.slotted(l, limited(w.loaded(w.enlarged(l.kind, recovered(w.jobs[l.kind]))), l.crew.launch)))
 	return asynq.HandlerFunc(func(actx context.Context, t *asynq.Task) error {
 		if t.Headers()[results.HeaderBundle] != "" {
 			return w.runBundle(actx, l, t)
@@ -49,12 +50,12 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		ctx, cancel := context.WithCancelCause(actx)
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
-		ctx, used := isolation.WithAttempt(ctx, id, isolation.Limits{Wall: r.timeout})
+		ctx, r.used = isolation.WithAttempt(ctx, id, isolation.Limits{Wall: r.timeout})
 		reports := &progress.Throttle{Send: func(ctx context.Context, p tasks.Progress) { w.attempts.Progress(ctx, id, p) }}
 		defer func() { l.queue.Ended(r.took) }()
 		outcome := judge(attempt(progress.With(ctx, reports.Report), r))
 		reports.Close()
-		outcome.PeakMemory = used.PeakMemory()
+		outcome.PeakMemory = r.used.PeakMemory()
 		w.metrics.ended(r, outcome)
 		w.attempts.KeepResult(actx, queue, id, &outcome)
 		w.attempts.Ended(id, outcome)
@@ -92,17 +93,26 @@ func (w *Worker) observed(l *lane, next step) step {
 	}
 }
 
-// slotted gives the attempt one of the lane's slots. It keeps it until the
-// job has really returned, even when its verdict had to come earlier: asynq
-// would start the next task beside it.
-func slotted(l *lane, next func(ctx context.Context, r *run, release func()) ([]byte, error)) step {
+// slotted gives the attempt one of the lane's slots, and the memory that it is
+// expected to take. It keeps them until the job has really returned, even when
+// its verdict had to come earlier: asynq would start the next task beside it.
+func (w *Worker) slotted(l *lane, next func(ctx context.Context, r *run, release func()) ([]byte, error)) step {
 	return func(ctx context.Context, r *run) ([]byte, error) {
 		select {
 		case l.slots <- struct{}{}:
 		case <-ctx.Done():
 			return nil, ended(ctx)
 		}
-		return next(ctx, r, func() { <-l.slots })
+		leave, err := w.admit(ctx, l)
+		if err != nil {
+			<-l.slots
+			return nil, err
+		}
+		l.roster.enter(r)
+		return next(ctx, r, func() {
+			l.roster.leave(r)
+			leave(r.used.PeakMemory())
+		})
 	}
 }
 

@@ -9,34 +9,62 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
-	"github.com/jobyard/jobyard/internal/isolation"
+	"github.com/jobyard/jobyard/internal/memwatch"
 	"github.com/jobyard/jobyard/internal/results"
 )
 
 // Node is what the worker tells of itself.
 func (w *Worker) Node() broker.Node {
-	u := w.meter.Read()
+	u, now := w.meter.Read(), time.Now()
 	n := broker.Node{
 		ID: w.id, Host: w.host, PID: os.Getpid(), Version: version(), State: w.state.Load().(string),
-		StartedAt: w.started.UTC(), SeenAt: time.Now().UTC(), RSS: u.RSS, HeapLive: u.HeapLive, MemoryLimit: w.limit,
-		Goroutines: u.Goroutines, CPUPercent: u.CPUPercent, OpenFiles: u.OpenFiles, Isolation: string(isolation.None),
-		Kinds: make(map[string]broker.NodeKind, len(w.lanes)),
+		StartedAt: w.started.UTC(), SeenAt: now.UTC(), RSS: u.RSS, HeapLive: u.HeapLive,
+		Goroutines: u.Goroutines, Threads: u.Threads, CPUPercent: u.CPUPercent, OpenFiles: u.OpenFiles, Load: u.Load,
+		GCShare: u.GCShare, PauseP99: float64(u.PauseP99) / float64(time.Millisecond),
+		Isolation: string(w.runners.Level()), Leaks: leaksOf(w.leaks.Leaks(now)), Kinds: make(map[string]broker.NodeKind, len(w.lanes)),
 	}
-	if w.runners != nil {
-		n.Isolation = string(w.runners.Level())
-		for _, r := range w.runners.List() {
-			n.RSS += r.RSS // the node's memory is that of all its processes
-			n.Runners = append(n.Runners, broker.NodeRunner{
-				PID: r.PID, Kind: r.Kind, State: r.State, Task: r.Task, RSS: r.RSS, AgeSeconds: int64(r.Age.Seconds()), Done: r.Done,
-			})
-		}
+	n.Budget, n.MemoryLimit = budgetOf(w.budget.State())
+	for _, r := range w.runners.List() {
+		n.RSS += r.RSS // the node's memory is that of all its processes
+		n.Runners = append(n.Runners, broker.NodeRunner{
+			PID: r.PID, Kind: r.Kind, State: r.State, Task: r.Task, RSS: r.RSS, AgeSeconds: int64(r.Age.Seconds()), Done: r.Done,
+		})
 	}
 	for _, l := range w.lanes {
 		n.Kinds[l.kind] = broker.NodeKind{
 			Slots: cap(l.slots), Busy: len(l.slots), Completed: l.served.completed.Load(), Failed: l.served.failed.Load(),
+			Sandbox: w.runners.sandbox(l.kind),
 		}
 	}
 	return n
+}
+
+func budgetOf(s memwatch.BudgetState) (b broker.NodeBudget, limit int64) {
+	return broker.NodeBudget{
+		Memory: string(s.Memory), Used: s.Used, Reserved: s.Reserved, Room: s.Room, Waiting: s.Waiting,
+		CPU: s.CPU, Rest: s.Rest, Expected: s.Expected,
+	}, s.Limit
+}
+
+func leaksOf(all []memwatch.Leak) []broker.NodeLeak {
+	list := make([]broker.NodeLeak, len(all))
+	for i, l := range all {
+		list[i] = broker.NodeLeak{
+			Kind: l.Kind, Suspected: l.Suspected, Since: l.Since, Live: l.Live,
+			PerMinute: l.PerMinute.Bytes, Low: l.PerMinute.Low, High: l.PerMinute.High, PerTask: l.PerTask.Bytes,
+			CeilingSeconds: int64(l.ToCeiling.Seconds()),
+		}
+	}
+	return list
+}
+
+// About is what the node says of itself beside that it lives: how well its
+// runners are locked in, and what is missing.
+func (w *Worker) About() map[string]any {
+	return map[string]any{
+		"node": w.id, "state": w.state.Load(),
+		"sandbox": map[string]any{"level": w.runners.Level(), "kinds": w.runners.Reports()},
+	}
 }
 
 // beat writes heartbeats, and mends what was lost on the way, until ctx ends;
@@ -44,9 +72,9 @@ func (w *Worker) Node() broker.Node {
 func (w *Worker) beat(ctx context.Context) {
 	tick := time.NewTicker(broker.HeartbeatEvery)
 	defer tick.Stop()
-	away := false
+	away, trimmer := false, memwatch.NewTrimmer()
 	for n := 0; ; n++ {
-		err := w.broker.PutNode(ctx, w.Node())
+		err := w.broker.PutNode(ctx, w.watched(trimmer))
 		if err == nil {
 			err = w.mend(ctx, n%reconcileBeats == 0)
 		}
@@ -89,6 +117,17 @@ func (w *Worker) mend(ctx context.Context, thorough bool) error {
 		return err
 	}
 	return w.store.Register(ctx)
+}
+
+// watched gives back what memory is to spare, and passes the worker's own on to
+// the leak detector.
+func (w *Worker) watched(t *memwatch.Trimmer) broker.Node {
+	if t.Trim() {
+		w.log.Debug().Msg("gave memory back")
+	}
+	n := w.Node()
+	w.leaks.ObserveWorker(memwatch.Reading{Kind: itself, Live: n.HeapLive, At: n.SeenAt})
+	return n
 }
 
 func (w *Worker) sayGoodbye() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jobyard/jobyard/client"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
+	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -19,6 +20,9 @@ import (
 func TestMain(m *testing.M) {
 	if code, is := ServeRunner(os.Args[1:]); is {
 		os.Exit(code)
+	}
+	if len(os.Args) == 2 && os.Args[1] == oddCommand {
+		os.Exit(isolation.Serve(isolation.Table{oddFunc: isolation.Handle(odd)}))
 	}
 	os.Exit(m.Run())
 }

@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +14,7 @@ import (
 	"github.com/jobyard/jobyard/internal/jobs/configgen"
 	"github.com/jobyard/jobyard/internal/jobs/documentparse"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch"
+	"github.com/jobyard/jobyard/internal/memwatch"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -49,7 +52,11 @@ func ServeRunner(args []string) (code int, is bool) {
 
 // Runners are the pools of the kinds whose work is done in child processes. A
 // kind without one runs inline.
-type Runners struct{ pools map[string]*isolation.Pool }
+type Runners struct {
+	pools  map[string]*isolation.Pool
+	memory int64 // the ceiling of each
+	leaks  *memwatch.Detector
+}
 
 // isolated are the kinds that have runners. Search has none, because the index
 // is the node's own.
@@ -57,7 +64,12 @@ var isolated = []string{tasks.DocumentParse.Name(), tasks.SDKFetch.Name(), tasks
 
 // openRunners starts the pools of the isolated kinds that have slots.
 func openRunners(cfg RegistryConfig, log zerolog.Logger, reg prometheus.Registerer) (*Runners, error) {
-	r := &Runners{pools: map[string]*isolation.Pool{}}
+	r := &Runners{pools: map[string]*isolation.Pool{}, memory: cfg.JobMemory}
+	ceilings := map[string]int64{itself: memwatch.Limit()}
+	for _, kind := range isolated {
+		ceilings[kind] = cfg.JobMemory
+	}
+	r.leaks = memwatch.NewDetector(ceilings, tellLeaks(log))
 	if cfg.Inline {
 		log.Warn().Msg("isolation is off: jobs run in the worker's own process")
 		return r, nil
@@ -70,8 +82,8 @@ func openRunners(cfg RegistryConfig, log zerolog.Logger, reg prometheus.Register
 		}
 		c := isolation.DefaultConfig(kind)
 		c.Args, c.Slots, c.Sandbox = []string{runnerCommand, kind}, slots, cfg.Sandbox
-		c.Limits.Memory, c.MaxMemory = cfg.JobMemory, 2*cfg.JobMemory
-		p, err := isolation.New(c, log.With().Str("kind", kind).Logger(), metrics, nil)
+		c.Limits.Memory, c.MaxMemory = cfg.JobMemory, largerSlot*cfg.JobMemory
+		p, err := isolation.New(c, log.With().Str("kind", kind).Logger(), metrics, r.observe)
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
@@ -83,9 +95,61 @@ func openRunners(cfg RegistryConfig, log zerolog.Logger, reg prometheus.Register
 	return r, nil
 }
 
+// observe passes a runner's reading on to the leak detector, and reports whether
+// the runner is to be replaced.
+func (r *Runners) observe(s isolation.Sample) (replace bool) {
+	return r.leaks.ObserveRunner(memwatch.Reading{Kind: s.Kind, Process: s.PID, Done: s.Done, Live: s.Live, At: s.At})
+}
+
+// The methods below may be called on a nil receiver: a worker without runners.
+
+// ceilings is how much memory a task may take in a runner, by kind.
+func (r *Runners) ceilings() map[string]int64 {
+	all := map[string]int64{}
+	if r != nil {
+		for kind := range r.pools {
+			all[kind] = r.memory
+		}
+	}
+	return all
+}
+
+// larger is by how much a task's ceiling can be raised; 0 for a kind that has no
+// runners.
+func (r *Runners) larger(kind string) int64 {
+	if r == nil || r.pools[kind] == nil {
+		return 0
+	}
+	return (largerSlot - 1) * r.memory
+}
+
+// largerSlot is how many times the usual memory a larger slot has.
+const largerSlot = 2
+
+// Evict ends a runner because the node is short of memory.
+func (r *Runners) Evict(pid int) bool {
+	if r == nil {
+		return false
+	}
+	for _, p := range r.pools {
+		if p.Evict(pid) {
+			return true
+		}
+	}
+	return false
+}
+
+// detector finds the leaks of the runners and of the worker itself.
+func (r *Runners) detector(log zerolog.Logger) *memwatch.Detector {
+	if r == nil {
+		return memwatch.NewDetector(map[string]int64{itself: memwatch.Limit()}, tellLeaks(log))
+	}
+	return r.leaks
+}
+
 // Level is how well the least isolated runner is locked in.
 func (r *Runners) Level() isolation.Level {
-	if len(r.pools) == 0 {
+	if r == nil || len(r.pools) == 0 {
 		return isolation.None
 	}
 	worst := isolation.Full
@@ -100,10 +164,32 @@ func (r *Runners) Level() isolation.Level {
 	return worst
 }
 
+// Reports is what the runners of each kind found out about their locks.
+func (r *Runners) Reports() map[string]isolation.Report {
+	all := map[string]isolation.Report{}
+	if r != nil {
+		for kind, p := range r.pools {
+			all[kind] = p.Report()
+		}
+	}
+	return all
+}
+
+// sandbox is how well a kind's tasks are locked in.
+func (r *Runners) sandbox(kind string) string {
+	if r == nil || r.pools[kind] == nil {
+		return "inline"
+	}
+	return string(r.pools[kind].Level())
+}
+
 // List lists the runners of every kind.
 func (r *Runners) List() []isolation.Runner {
+	if r == nil {
+		return nil
+	}
 	var all []isolation.Runner
-	for _, kind := range isolated {
+	for _, kind := range slices.Sorted(maps.Keys(r.pools)) {
 		all = append(all, r.pools[kind].Runners()...)
 	}
 	return all

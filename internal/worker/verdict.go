@@ -9,6 +9,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -24,9 +25,19 @@ func judge(out []byte, err error) results.Outcome {
 	case f.Reason == tasks.ReasonInterrupted:
 		return results.Outcome{Mode: results.Requeue, Error: f.Task()}
 	case f.Verdict == fault.Permanent:
-		return results.Outcome{Mode: results.Archive, Error: f.Task()}
+		return results.Outcome{Mode: results.Archive, Error: explained(f, err)}
 	}
-	return results.Outcome{Mode: results.RetryIt, Error: f.Task()}
+	return results.Outcome{Mode: results.RetryIt, Error: explained(f, err)}
+}
+
+// explained is the fault as callers see it. Where a runner died over the task it
+// says what the task had used, and the first that it wrote before.
+func explained(f *fault.Error, err error) *tasks.Error {
+	t := f.Task()
+	if d, ok := errors.AsType[*isolation.DeathError](err); ok {
+		t.Message = fault.Clean(fmt.Sprintf("%s (%s)", t.Message, d.Brief()), fault.MaxMessage)
+	}
+	return t
 }
 
 // asynqError says an outcome in asynq's words. Nothing else does.

@@ -42,11 +42,17 @@ type Config struct {
 	DrainTimeout time.Duration
 	// MaxTimeout is the longest time limit of a task; longer ones are cut.
 	MaxTimeout time.Duration
+	// NodeMemory is what the worker and its runners may use, in bytes; 0 means
+	// that the control group or the machine says it.
+	NodeMemory int64
+	// MaxCPU is how busy the node's processors may be, in percent, before slots are
+	// handed out more slowly; 100 means never.
+	MaxCPU int
 }
 
 // DefaultConfig serves every kind with min(4, CPUs) slots.
 func DefaultConfig() Config {
-	c := Config{Slots: map[string]int{}, DrainTimeout: 30 * time.Second, MaxTimeout: tasks.MaxTimeout}
+	c := Config{Slots: map[string]int{}, DrainTimeout: 30 * time.Second, MaxTimeout: tasks.MaxTimeout, MaxCPU: 80}
 	for _, kind := range tasks.KindNames() {
 		c.Slots[kind] = min(4, runtime.NumCPU())
 	}
@@ -76,8 +82,17 @@ func (c Config) Validate() error {
 	if c.MaxTimeout < time.Second || c.MaxTimeout > tasks.MaxTimeout {
 		fail("task timeout limit must be from 1s to %s, got %s", tasks.MaxTimeout, c.MaxTimeout)
 	}
+	if c.NodeMemory < 0 || c.NodeMemory > 0 && c.NodeMemory < minNodeMemory {
+		fail("node memory must be at least %dMiB, got %d bytes", minNodeMemory>>20, c.NodeMemory)
+	}
+	if c.MaxCPU < 10 || c.MaxCPU > 100 {
+		fail("max CPU must be from 10 to 100 percent, got %d", c.MaxCPU)
+	}
 	return errors.Join(errs...)
 }
+
+// minNodeMemory is what a worker and one runner of the least size need.
+const minNodeMemory = 128 << 20
 
 // Worker serves kinds until its context ends.
 type Worker struct {
@@ -90,7 +105,9 @@ type Worker struct {
 	log      zerolog.Logger
 	metrics  *taskMetrics
 	meter    *memwatch.Meter
-	limit    int64
+	node     *memwatch.Node
+	budget   *memwatch.Budget
+	leaks    *memwatch.Detector
 	id, host string
 	started  time.Time
 	state    atomic.Value // string: running, draining, stopped
@@ -101,6 +118,7 @@ type Worker struct {
 type lane struct {
 	kind   string
 	slots  chan struct{}
+	roster roster
 	queue  *results.Lane
 	crew   crew
 	server *asynq.Server
@@ -127,11 +145,14 @@ func New(cfg Config, b *broker.Broker, jobs *Registry, log zerolog.Logger, reg p
 	}
 	w := &Worker{
 		cfg: cfg, broker: b, store: results.NewWith(b, blobs), jobs: jobs.Jobs, runners: jobs.Runners, log: log, metrics: newMetrics(reg),
-		meter: memwatch.NewMeter(), limit: memwatch.Limit(), host: host, started: time.Now(),
+		meter: memwatch.NewMeter(), node: memwatch.NewNode(), leaks: jobs.Runners.detector(log), host: host, started: time.Now(),
 		id: fmt.Sprintf("%.40s-%s", host, hex.EncodeToString(salt)),
 	}
 	w.attempts = w.store.NewAttempts(w.id, log)
 	w.state.Store("running")
+	if err := w.newBudget(); err != nil {
+		return nil, err
+	}
 	for _, kind := range tasks.KindNames() {
 		if n := cfg.Slots[kind]; n > 0 {
 			if jobs.Jobs[kind] == nil {
@@ -145,6 +166,7 @@ func New(cfg Config, b *broker.Broker, jobs *Registry, log zerolog.Logger, reg p
 
 func (w *Worker) newLane(kind string, slots int) *lane {
 	l := &lane{kind: kind, slots: make(chan struct{}, slots), queue: w.attempts.Lane(kind, slots), crew: make(crew)}
+	l.queue.Gate(func(want int) int { return w.budget.Room(kind, want) }, fullPause)
 	l.server = asynq.NewServerFromRedisClient(w.attempts.Client(l.queue), asynq.Config{
 		Concurrency: slots,
 		// The lane chooses between the queues and waits where there is nothing to do:
@@ -189,6 +211,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { w.listen(alive) })
 	background.Go(func() { w.beat(alive) })
+	background.Go(func() { w.guard(alive) })
 	background.Go(func() { w.holdLease(alive) })
 	background.Go(func() { w.store.Recover(alive, results.LogRecovery(w.log)) }) //nolint:errcheck // ends only with alive
 	defer background.Wait()
