@@ -63,6 +63,11 @@ build: ## static binaries into bin/
 	mkdir -p bin
 	CGO_ENABLED=0 $(BUILD) -o bin/ ./cmd/...
 
+.PHONY: leak-build
+leak-build: ## bin/worker-goroutineleak: a worker that finds goroutines nothing can wake
+	mkdir -p bin
+	GOEXPERIMENT=goroutineleakprofile CGO_ENABLED=0 $(BUILD) -o bin/worker-goroutineleak ./cmd/worker
+
 .PHONY: cross
 cross: ## compile for the other systems we promise, keeping nothing
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(BUILD) -o /dev/null ./cmd/...
