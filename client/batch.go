@@ -77,7 +77,13 @@ func (c *Client) WaitBatch(ctx context.Context, id string) (BatchInfo, error) {
 // final. A task that is no longer kept comes with ErrNotFound; any other error
 // ends the stream.
 func (c *Client) BatchResults(ctx context.Context, id string) iter.Seq2[tasks.Task, error] {
-	return c.events.BatchResults(ctx, id)
+	return c.events.BatchResults(ctx, id, 0)
+}
+
+// BatchResultsFrom is BatchResults from the task of that number on, for whoever
+// has read the first ones.
+func (c *Client) BatchResultsFrom(ctx context.Context, id string, from int) iter.Seq2[tasks.Task, error] {
+	return c.events.BatchResults(ctx, id, max(0, from))
 }
 
 // CancelBatch withdraws a batch: its tasks that wait are canceled at once,

@@ -34,7 +34,7 @@ type door struct {
 	started chan struct{}
 }
 
-func open(t testing.TB, limits client.Config) *door {
+func open(t testing.TB, limits client.Config, change ...func(*Config)) *door {
 	t.Helper()
 	b := brokertest.Start(t)
 	c, err := client.New(b, limits)
@@ -44,7 +44,11 @@ func open(t testing.TB, limits client.Config) *door {
 	t.Cleanup(func() { c.Close() })
 	d := &door{broker: b, client: c, stop: make(chan struct{}), started: make(chan struct{}, 100)}
 	registry := prometheus.NewRegistry()
-	h, err := New(DefaultConfig(), Deps{
+	cfg := DefaultConfig()
+	for _, c := range change {
+		c(&cfg)
+	}
+	h, err := New(cfg, Deps{
 		Client: c, Ready: b.Ping, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registry: registry,
 		Log: zerolog.Nop(), Stopping: d.stop, Version: "test",
 	})
@@ -238,8 +242,7 @@ func TestBadRequests(t *testing.T) {
 		"odd id":            {"GET", "/v1/tasks/%00", "", nil, 404, "", ""},
 		"unknown result":    {"GET", "/v1/tasks/nope/result?wait=1s", "", nil, 404, "", ""},
 		"unknown to cancel": {"DELETE", "/v1/tasks/nope", "", nil, 404, "", ""},
-		"no route":          {"GET", "/v2/tasks", "", nil, 404, "", "/openapi.json"},
-		"docs page":         {"GET", "/docs", "", nil, 404, "", ""},
+		"no route":          {"GET", "/v2/tasks", "", nil, 404, "", "/docs"},
 		"method":            {"PUT", "/v1/tasks", query("x"), nil, 405, "", "PUT"},
 		"rebound name":      {"GET", "/v1/queues", "", []string{"Host", "evil.example"}, 403, "", "localhost"},
 		"foreign page":      {"POST", "/v1/tasks", query("x"), []string{"Origin", "https://evil.example"}, 403, "", "another origin"},
@@ -264,7 +267,7 @@ func TestFullQueue(t *testing.T) {
 	d.ask(t, "POST", "/v1/tasks", query("x")).task(t, 202, tasks.Pending)
 	r := d.ask(t, "POST", "/v1/tasks", query("y"))
 	r.problem(t, 429, "", "1 of 1 tasks wait")
-	if r.header.Get("Retry-After") != retryAfter {
+	if r.header.Get("Retry-After") != "5" {
 		t.Errorf("got Retry-After %q", r.header.Get("Retry-After"))
 	}
 }
@@ -323,7 +326,7 @@ func TestConfig_Validate(t *testing.T) {
 		if err := (Config{Listen: listen}).Validate(); err == nil || !strings.Contains(err.Error(), "JOBYARD_ALLOW_REMOTE") {
 			t.Errorf("%s: got %v", listen, err)
 		}
-		if err := (Config{Listen: listen, AllowRemote: true}).Validate(); err != nil {
+		if err := (Config{Listen: listen, AllowRemote: true, MaxWaits: 1}).Validate(); err != nil {
 			t.Errorf("%s, allowed: got %v", listen, err)
 		}
 	}

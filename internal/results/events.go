@@ -16,8 +16,11 @@ const (
 	doneChannel = "jobyard:done"
 	// CancelChannel is where the id of a running task is announced that is to stop.
 	CancelChannel = "jobyard:cancel"
-	// pollEvery is how often a waiter looks although nothing was announced.
-	pollEvery = time.Second
+	// pollEvery is how soon a waiter looks although nothing was announced; each
+	// further look comes later, up to pollAtMost: ten thousand waits must not
+	// keep Redis busy with questions.
+	pollEvery  = time.Second
+	pollAtMost = 10 * time.Second
 	// maxWaiters bounds the waits of one process.
 	maxWaiters = 20000
 )
@@ -122,6 +125,9 @@ func (e *Events) Wait(ctx context.Context, id string, queues ...string) (tasks.T
 		t, err := e.store.Get(ctx, id, queues...)
 		if err == nil {
 			last = t
+			if _, _, batched := splitItem(id); !batched && t.Queue != "" {
+				queues = []string{t.Queue} // a task never changes its queue
+			}
 		}
 		return t.State.Final(), err
 	})
@@ -136,7 +142,8 @@ func (e *Events) until(ctx context.Context, id string, look func() (bool, error)
 		return err
 	}
 	defer e.leave(id, ch)
-	poll := time.NewTicker(pollEvery)
+	every := pollEvery
+	poll := time.NewTimer(every)
 	defer poll.Stop()
 	for {
 		there, err := look()
@@ -153,6 +160,8 @@ func (e *Events) until(ctx context.Context, id string, look func() (bool, error)
 			return fmt.Errorf("wait for %s: %w", id, ctx.Err())
 		case <-ch:
 		case <-poll.C:
+			every = min(2*every, pollAtMost)
+			poll.Reset(every)
 		}
 	}
 }
