@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -50,6 +51,9 @@ func (c *Client) EnqueueBatch(ctx context.Context, b Batch) (BatchInfo, error) {
 		ID: b.ID, Total: len(b.Requests), CreatedAt: now.UTC().Truncate(time.Millisecond), Counts: map[tasks.State]int{},
 	}
 	for _, r := range b.Requests {
+		if !slices.Contains(info.Kinds, r.Kind) {
+			info.Kinds = append(info.Kinds, r.Kind)
+		}
 		if r.Options.Start(now).IsZero() {
 			info.Counts[tasks.Pending]++
 		} else {

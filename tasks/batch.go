@@ -36,6 +36,8 @@ type Batch struct {
 type BatchInfo struct {
 	ID    string `json:"id"`
 	Total int    `json:"total"`
+	// Kinds are the kinds of its tasks.
+	Kinds []string `json:"kinds,omitempty"`
 	// Counts are the tasks by state. A task that ended counts as it ended
 	// first, also if its dead letter was replayed since.
 	Counts    map[State]int `json:"counts"`

@@ -48,28 +48,36 @@ type Config struct {
 	Listen string
 	// MaxWaits bounds the requests that wait at the same time.
 	MaxWaits int
-	// AllowRemote serves other machines too, without any key.
+	// AllowRemote serves other machines too while there is no key.
 	AllowRemote bool
 }
 
 // DefaultConfig serves this machine.
 func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8080", MaxWaits: 10_000} }
 
-// Validate refuses an address that others can reach, unless that is asked for.
+// Validate reports a setting that is out of bounds.
 func (c Config) Validate() error {
-	if !loopback.Is(c.Listen) && !c.AllowRemote {
-		return fmt.Errorf("listen: %s can be reached from other machines, and there are no keys: listen on 127.0.0.1, "+
-			"or allow everybody who reaches it to run tasks with --allow-remote (JOBYARD_ALLOW_REMOTE=true)", c.Listen)
-	}
 	if c.MaxWaits < 1 || c.MaxWaits > 1_000_000 {
 		return fmt.Errorf("max waits must be from 1 to 1000000, got %d", c.MaxWaits)
 	}
 	return nil
 }
 
+// RemoteError tells that an address can be reached by others, and that nothing
+// says who of them is served.
+type RemoteError struct{ Listen string }
+
+// Error says what can be done.
+func (e *RemoteError) Error() string {
+	return fmt.Sprintf("listen: %s can be reached from other machines, and there are no keys: make one with producer keys add, "+
+		"listen on 127.0.0.1, or allow everybody who reaches it to run tasks with --allow-remote (JOBYARD_ALLOW_REMOTE=true)", e.Listen)
+}
+
 // Deps are what the API stands on.
 type Deps struct {
 	Client *client.Client
+	// Keys may be nil: then there are none, and none can be made.
+	Keys *Keys
 	// Ready reports whether Redis answers.
 	Ready func(context.Context) error
 	// Metrics answers /metrics; Registry receives the API's own.
@@ -84,6 +92,7 @@ type Deps struct {
 
 type server struct {
 	Deps
+	cfg    Config
 	api    huma.API
 	bodies *semaphore.Weighted
 	waits  *semaphore.Weighted
@@ -98,12 +107,13 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	s := &server{
-		Deps: deps, bodies: semaphore.NewWeighted(maxBodies), waits: semaphore.NewWeighted(int64(cfg.MaxWaits)),
+		Deps: deps, cfg: cfg, bodies: semaphore.NewWeighted(maxBodies), waits: semaphore.NewWeighted(int64(cfg.MaxWaits)),
 		stopping: whileOpen(deps.Stopping),
 	}
 	s.api = humago.New(mux, description(deps.Version))
 	s.registerTasks()
 	s.registerBatches()
+	s.registerAudit()
 	if err := s.registerYard(); err != nil {
 		return nil, err
 	}
@@ -112,10 +122,14 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	}
 	mux.Handle("GET /metrics", deps.Metrics)
 	mux.HandleFunc("/", noRoute(mux))
-	guarded := loopback.Guard(mux, !cfg.AllowRemote, func(w http.ResponseWriter, _ *http.Request, why string) {
-		writeProblem(w, http.StatusForbidden, why)
-	})
-	packed, err := compressed(s.hinting(guarded))
+	required, err := s.required()
+	if err != nil {
+		return nil, err
+	}
+	if !required && !cfg.AllowRemote && !loopback.Is(cfg.Listen) {
+		return nil, &RemoteError{cfg.Listen}
+	}
+	packed, err := compressed(s.hinting(s.guard(mux)))
 	if err != nil {
 		return nil, err
 	}

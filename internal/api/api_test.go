@@ -30,6 +30,7 @@ type door struct {
 	*httptest.Server
 	broker  *broker.Broker
 	client  *client.Client
+	keys    *Keys
 	stop    chan struct{}
 	started chan struct{}
 }
@@ -43,13 +44,20 @@ func open(t testing.TB, limits client.Config, change ...func(*Config)) *door {
 	}
 	t.Cleanup(func() { c.Close() })
 	d := &door{broker: b, client: c, stop: make(chan struct{}), started: make(chan struct{}, 100)}
+	if d.keys, err = OpenKeys(t.Context(), b, c); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); d.keys.Run(ctx) }() //nolint:errcheck // Redis may be closed by then
+	t.Cleanup(func() { cancel(); <-ended })
 	registry := prometheus.NewRegistry()
 	cfg := DefaultConfig()
 	for _, c := range change {
 		c(&cfg)
 	}
 	h, err := New(cfg, Deps{
-		Client: c, Ready: b.Ping, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registry: registry,
+		Client: c, Keys: d.keys, Ready: b.Ping, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registry: registry,
 		Log: zerolog.Nop(), Stopping: d.stop, Version: "test",
 	})
 	if err != nil {
@@ -322,16 +330,14 @@ func TestRedisAway(t *testing.T) {
 
 func TestConfig_Validate(t *testing.T) {
 	t.Parallel()
+	if err := (Config{Listen: ":1"}).Validate(); err == nil || !strings.Contains(err.Error(), "max waits") {
+		t.Errorf("got %v", err)
+	}
 	for _, listen := range []string{"0.0.0.0:8080", ":8080", "jobs.example:80", "[::]:1"} {
-		if err := (Config{Listen: listen}).Validate(); err == nil || !strings.Contains(err.Error(), "JOBYARD_ALLOW_REMOTE") {
+		_, err := New(Config{Listen: listen, MaxWaits: 1}, Deps{Metrics: http.NotFoundHandler(), Stopping: t.Context().Done()})
+		if remote, ok := errors.AsType[*RemoteError](err); !ok || !strings.Contains(remote.Error(), "JOBYARD_ALLOW_REMOTE") {
 			t.Errorf("%s: got %v", listen, err)
 		}
-		if err := (Config{Listen: listen, AllowRemote: true, MaxWaits: 1}).Validate(); err != nil {
-			t.Errorf("%s, allowed: got %v", listen, err)
-		}
-	}
-	if _, err := New(Config{Listen: ":1"}, Deps{}); err == nil {
-		t.Error("New serves everybody")
 	}
 }
 
@@ -348,13 +354,20 @@ func TestProblem_ShowsNoCause(t *testing.T) {
 	}
 }
 
+// request is one for a handler that no network stands before.
+func request(method, path, body string) *http.Request {
+	r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
+	r.RemoteAddr = "127.0.0.1:1"
+	return r
+}
+
 func FuzzPost(f *testing.F) {
 	d := open(f, client.Config{QueueLimit: 1e6, BulkLimit: 1e6})
 	f.Add(query("x"), "application/json", "key", "")
 	f.Add(`{"kind":"search","payload":{"query":"x"},"options":{"at":"x","max_retry":-1}}`, "application/json; charset=utf-8", "", "1ms")
 	f.Add(`[[[[`, "application/json", "", "-1s")
 	f.Fuzz(func(t *testing.T, text, contentType, key, wait string) {
-		r := httptest.NewRequest("POST", "http://127.0.0.1/v1/tasks", strings.NewReader(text))
+		r := request("POST", "/v1/tasks", text)
 		if d, err := time.ParseDuration(wait); err == nil && d > time.Millisecond {
 			wait = "1ms"
 		}
@@ -379,7 +392,7 @@ func FuzzPost(f *testing.F) {
 func BenchmarkPost(b *testing.B) {
 	d := open(b, client.Config{QueueLimit: 1e6, BulkLimit: 1e6})
 	for b.Loop() {
-		r := httptest.NewRequest("POST", "http://127.0.0.1/v1/tasks", strings.NewReader(query("x")))
+		r := request("POST", "/v1/tasks", query("x"))
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		if d.Config.Handler.ServeHTTP(w, r); w.Code != 202 {

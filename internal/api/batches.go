@@ -5,12 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/internal/keys"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -109,11 +114,40 @@ func (s *server) postBatch(ctx context.Context, in *postBatchInput) (*batchOutpu
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	info, err := s.Client.EnqueueBatch(ctx, batch)
+	info, err := s.enqueueBatch(ctx, batch)
 	if err != nil {
 		return nil, s.failBatch(ctx, err)
 	}
 	return batchAnswer(info, http.StatusAccepted), nil
+}
+
+// enqueueBatch hands a batch over in the name of the request's key.
+func (s *server) enqueueBatch(ctx context.Context, b tasks.Batch) (tasks.BatchInfo, error) {
+	kinds := map[string]struct{}{}
+	for _, r := range b.Requests {
+		kinds[r.Kind] = struct{}{}
+	}
+	if b.Callback != nil {
+		kinds[b.Callback.Kind] = struct{}{}
+	}
+	if err := s.permit(ctx, slices.Sorted(maps.Keys(kinds))...); err != nil {
+		return tasks.BatchInfo{}, err
+	}
+	if b.ID == "" && counted(ctx) {
+		b.ID = uuid.Must(uuid.NewV7()).String()
+	}
+	release, err := s.reserve(ctx, b.ID, "", len(b.Requests))
+	if err != nil {
+		return tasks.BatchInfo{}, err
+	}
+	info, err := s.Client.EnqueueBatch(ctx, b)
+	if err != nil || info.Finished() {
+		release()
+	}
+	if err == nil {
+		s.note(ctx, keys.Entry{Class: keys.Handed, Action: "enqueue batch", Object: info.ID, Kind: strings.Join(info.Kinds, ","), Count: info.Total})
+	}
+	return info, err
 }
 
 // failBatch is fail where the id in question is the batch's.
@@ -148,8 +182,14 @@ func (s *server) getBatch(ctx context.Context, in *batchInput) (*batchOutput, er
 }
 
 func (s *server) lookBatch(ctx context.Context, id string, wait time.Duration) (tasks.BatchInfo, error) {
-	if wait == 0 {
-		return s.Client.Batch(ctx, id)
+	if wait == 0 || limited(ctx) {
+		info, err := s.Client.Batch(ctx, id)
+		if err == nil {
+			err = s.permit(ctx, info.Kinds...)
+		}
+		if err != nil || wait == 0 {
+			return info, err
+		}
 	}
 	timed, done, err := s.waiting(ctx, wait)
 	if err != nil {
@@ -166,7 +206,7 @@ func (s *server) lookBatch(ctx context.Context, id string, wait time.Duration) (
 func (s *server) cancelBatch(ctx context.Context, in *struct {
 	ID string `path:"id" doc:"The batch's id."`
 }) (*batchOutput, error) {
-	before, err := s.Client.Batch(ctx, in.ID)
+	before, err := s.lookBatch(ctx, in.ID, 0)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -180,6 +220,7 @@ func (s *server) cancelBatch(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
+	s.note(ctx, keys.Entry{Class: keys.Changes, Action: "cancel batch", Object: in.ID, Count: before.Total})
 	info, err := s.Client.Batch(ctx, in.ID)
 	if err != nil {
 		return nil, s.fail(ctx, err)

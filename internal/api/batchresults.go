@@ -50,7 +50,7 @@ func (s *server) registerBatchResults() {
 }
 
 func (s *server) batchResults(ctx context.Context, in *batchResultsInput) (*huma.StreamResponse, error) {
-	if _, err := s.Client.Batch(ctx, in.ID); err != nil {
+	if _, err := s.lookBatch(ctx, in.ID, 0); err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	timed, done, err := s.waiting(ctx, streamLimit)

@@ -8,6 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
+
+	"github.com/jobyard/jobyard/internal/keys"
 )
 
 // requestIDHeader carries the id under which a request is found in the logs.
@@ -19,7 +21,9 @@ var saneID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}$`)
 
 // call is what is known of a request while it is served.
 type call struct {
-	id string
+	id     string
+	remote string
+	key    *keys.Key // nil where none was needed
 }
 
 type callKey struct{}
@@ -40,7 +44,7 @@ func identify(next http.Handler) http.Handler {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
 		w.Header().Set(requestIDHeader, id)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, &call{id: id})))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, &call{id: id, remote: host(r.RemoteAddr)})))
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/internal/keys"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -40,6 +41,7 @@ func explain(log zerolog.Logger, err error) error {
 		conflict *client.ConflictError
 		full     *client.FullError
 		memory   *client.MemoryError
+		quota    *keys.QuotaError
 		away     *client.UnavailableError
 		status   huma.StatusError
 	)
@@ -55,6 +57,8 @@ func explain(log zerolog.Logger, err error) error {
 	case errors.As(err, &memory):
 		log.Warn().Err(err).Msg("redis is nearly full")
 		return later(http.StatusServiceUnavailable, memory.RetryAfter, "the queue's memory is nearly full; try again later")
+	case errors.As(err, &quota):
+		return later(http.StatusTooManyRequests, quota.RetryAfter, quota.Error())
 	case errors.Is(err, client.ErrNotFound):
 		return huma.Error404NotFound("no task has this id, or it is no longer kept")
 	case errors.Is(err, client.ErrNoBatch):

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/internal/keys"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -54,7 +56,7 @@ func (s *server) registerTasks() {
 		OperationID: "post-task", Method: http.MethodPost, Path: "/v1/tasks", Summary: "Hand over a task", Tags: []string{"tasks"},
 		Description: "200 with the task if it is done, also if it failed: the call worked, and `state` and `error` tell how the task " +
 			"ended. Else 202 with the task as it is and its Location. An accepted task is always answered with its id.",
-		Errors: []int{403, 408, 413, 415, 422, 429, 503}, Middlewares: huma.Middlewares{s.readBody(taskBodies)},
+		Errors: []int{400, 401, 403, 408, 413, 415, 422, 429, 503}, Middlewares: huma.Middlewares{s.readBody(taskBodies)},
 		Responses: map[string]*huma.Response{"202": s.taskResponse("The task is accepted and not done.")},
 	}, s.post)
 	// Set afterwards: with a body the library would read it itself.
@@ -62,13 +64,13 @@ func (s *server) registerTasks() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-task", Method: http.MethodGet, Path: "/v1/tasks/{id}", Summary: "Look at a task", Tags: []string{"tasks"},
 		Description: "The task as it is, in whatever state; a task that failed is 200 with `state` archived and its `error`.",
-		Errors:      []int{403, 404, 422, 503},
+		Errors:      []int{401, 403, 404, 422, 503},
 	}, s.get)
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-result", Method: http.MethodGet, Path: "/v1/tasks/{id}/result", Summary: "Get a task's result alone", Tags: []string{"tasks"},
 		Description: "200 with the result as its kind has it; 202 with the task if it is not done; 304 if If-None-Match names it; " +
 			"409 if the task failed or was canceled.",
-		Errors: []int{403, 404, 409, 422, 503},
+		Errors: []int{401, 403, 404, 409, 422, 503},
 		Responses: map[string]*huma.Response{
 			"200": {Description: "The result.", Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{}}}},
 			"202": s.taskResponse("The task is not done."),
@@ -78,7 +80,7 @@ func (s *server) registerTasks() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "delete-task", Method: http.MethodDelete, Path: "/v1/tasks/{id}", Summary: "Cancel a task", Tags: []string{"tasks"},
 		Description: "200 if it is canceled (also if it was before), 202 if it runs and was asked to stop, 409 if it had ended.",
-		Errors:      []int{403, 404, 409, 503},
+		Errors:      []int{401, 403, 404, 409, 503},
 		Responses:   map[string]*huma.Response{"202": s.taskResponse("The task runs and was asked to stop.")},
 	}, s.cancel)
 }
@@ -96,7 +98,7 @@ func (s *server) post(ctx context.Context, in *postInput) (*taskOutput, error) {
 	if r.Options.ID, err = useKey(r.Options.ID, in.Key, "options.id"); err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	t, err := s.Client.Enqueue(ctx, r)
+	t, err := s.enqueue(ctx, r)
 	b.release() // a wait must not hold the room of its body
 	if err != nil {
 		return nil, s.fail(ctx, err)
@@ -108,6 +110,39 @@ func (s *server) post(ctx context.Context, in *postInput) (*taskOutput, error) {
 		}
 	}
 	return answer(t), nil
+}
+
+// enqueue hands a task over in the name of the request's key.
+func (s *server) enqueue(ctx context.Context, r tasks.Request) (tasks.Task, error) {
+	if err := s.permit(ctx, r.Kind); err != nil {
+		return tasks.Task{}, err
+	}
+	if !counted(ctx) {
+		t, err := s.Client.Enqueue(ctx, r)
+		if err == nil {
+			s.note(ctx, keys.Entry{Class: keys.Handed, Action: "enqueue", Object: t.ID, Kind: t.Kind, Count: 1})
+		}
+		return t, err
+	}
+	checked, err := r.Check(time.Now()) // an invalid one must not take a place
+	if err != nil {
+		return tasks.Task{}, err
+	}
+	if checked.Options.ID == "" {
+		checked.Options.ID = uuid.Must(uuid.NewV7()).String()
+	}
+	release, err := s.reserve(ctx, checked.Options.ID, checked.Options.Queue, 1)
+	if err != nil {
+		return tasks.Task{}, err
+	}
+	t, err := s.Client.Enqueue(ctx, checked)
+	if err != nil || t.State.Final() {
+		release()
+	}
+	if err == nil {
+		s.note(ctx, keys.Entry{Class: keys.Handed, Action: "enqueue", Object: t.ID, Kind: t.Kind, Count: 1})
+	}
+	return t, err
 }
 
 // useKey makes the Idempotency-Key header the id, which stands at path.
@@ -182,10 +217,26 @@ func (s *server) look(ctx context.Context, in *taskInput) (tasks.Task, error) {
 	if err != nil {
 		return tasks.Task{}, err
 	}
-	if wait > 0 {
-		return s.await(ctx, in.ID, wait)
+	if wait > 0 && limited(ctx) {
+		// Who may not see the task must not learn when it ends either.
+		t, err := s.Client.Status(ctx, in.ID)
+		if err == nil {
+			err = s.permit(ctx, t.Kind)
+		}
+		if err != nil {
+			return tasks.Task{}, err
+		}
 	}
-	return s.Client.Status(ctx, in.ID)
+	var t tasks.Task
+	if wait > 0 {
+		t, err = s.await(ctx, in.ID, wait)
+	} else {
+		t, err = s.Client.Status(ctx, in.ID)
+	}
+	if err == nil {
+		err = s.permit(ctx, t.Kind)
+	}
+	return t, err
 }
 
 func (s *server) get(ctx context.Context, in *taskInput) (*taskOutput, error) {
@@ -237,7 +288,15 @@ func finished(result []byte, known string) *resultOutput {
 func (s *server) cancel(ctx context.Context, in *struct {
 	ID string `path:"id" doc:"The task's id."`
 }) (*taskOutput, error) {
+	if limited(ctx) {
+		if _, err := s.look(ctx, &taskInput{ID: in.ID}); err != nil {
+			return nil, s.fail(ctx, err)
+		}
+	}
 	t, err := s.Client.Cancel(ctx, in.ID)
+	if err == nil {
+		s.note(ctx, keys.Entry{Class: keys.Changes, Action: "cancel", Object: t.ID, Kind: t.Kind})
+	}
 	switch {
 	case errors.Is(err, client.ErrFinal) && t.State == tasks.Canceled:
 	case errors.Is(err, client.ErrFinal):

@@ -63,11 +63,11 @@ func (s *server) registerYard() error {
 	}
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-queues", Method: http.MethodGet, Path: "/v1/queues", Summary: "Look at the queues", Tags: []string{"yard"},
-		Errors: []int{403, 503},
+		Errors: []int{401, 403, 503},
 	}, s.queues)
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-kinds", Method: http.MethodGet, Path: "/v1/kinds", Summary: "List the kinds of work", Tags: []string{"yard"},
-		Errors: []int{403},
+		Errors: []int{401, 403},
 	}, func(context.Context, *struct{}) (*kindsOutput, error) {
 		out := &kindsOutput{}
 		out.Body.Kinds = kinds
