@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -40,6 +41,12 @@ func (c *Client) EnqueueBatch(ctx context.Context, b Batch) (BatchInfo, error) {
 	if b.ID == "" {
 		b.ID = uuid.Must(uuid.NewV7()).String()
 	}
+	if b.Webhook != "" {
+		if err := c.hooks.Watch(ctx, webhooks.Thing{Batch: true, ID: b.ID}, b.Webhook, "webhook"); err != nil {
+			return BatchInfo{}, err
+		}
+	}
+	// If it is refused the deliverer finds that there is no such batch.
 	err = c.store.CreateBatch(ctx, b, c.Limit)
 	if errors.Is(err, results.ErrKnown) {
 		return c.store.BatchInfo(ctx, b.ID)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -74,6 +75,7 @@ type Client struct {
 	cfg    Config
 	store  *results.Store
 	events *results.Events
+	hooks  *webhooks.Store
 	stop   func() error
 }
 
@@ -100,7 +102,7 @@ func New(b *broker.Broker, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	store := results.New(b)
-	c := &Client{cfg: cfg, store: store, events: store.NewEvents()}
+	c := &Client{cfg: cfg, store: store, events: store.NewEvents(), hooks: webhooks.New(b)}
 	ctx, cancel := context.WithCancel(context.Background()) // ends with Close
 	var running sync.WaitGroup
 	running.Go(func() { c.events.Run(ctx) }) //nolint:errcheck // ends only with ctx
@@ -127,7 +129,12 @@ func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, erro
 		return tasks.Task{}, err
 	}
 	a := c.admission(r)
-	return c.answer(ctx, queued(a, now), c.store.AdmitOne(ctx, a))
+	if err := c.watch(ctx, a); err != nil {
+		return tasks.Task{}, err
+	}
+	err = c.store.AdmitOne(ctx, a)
+	c.unwatch(ctx, a, err)
+	return c.answer(ctx, queued(a, now), err)
 }
 
 // answer is what a caller gets for an admission: the task as queued, or as it
@@ -160,6 +167,10 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]En
 			continue
 		}
 		a := c.admission(checked)
+		if err := c.watch(ctx, a); err != nil {
+			answers[i].Err = err
+			continue
+		}
 		answers[i].Task = queued(a, now)
 		admissions, index = append(admissions, a), append(index, i)
 	}
@@ -171,6 +182,7 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]En
 		}
 		for j, err := range errs {
 			a := &answers[index[j]]
+			c.unwatch(ctx, admissions[j], err)
 			a.Task, a.Err = c.answer(ctx, a.Task, err)
 		}
 		admissions, index = admissions[n:], index[n:]

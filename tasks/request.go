@@ -19,6 +19,7 @@ const (
 	DefaultMaxRetry  = 3
 	MaxRetryLimit    = 25
 	MaxDelay         = 365 * 24 * time.Hour
+	maxWebhook       = 63 // bytes of an endpoint's name
 )
 
 // Request is one task to hand over: what a line of a batch file and the body
@@ -69,6 +70,9 @@ type Options struct {
 	Retention Duration `json:"retention,omitzero"`
 	// NoCache runs the task even if an equal one has a stored result.
 	NoCache bool `json:"no_cache,omitempty"`
+	// Webhook names the endpoint that is called when the task has ended; an
+	// operator sets it up.
+	Webhook string `json:"webhook,omitempty"`
 }
 
 // Option changes one choice of a call.
@@ -94,6 +98,9 @@ func WithID(id string) Option { return func(o *Options) { o.ID = id } }
 
 // WithRetention keeps the finished task for d.
 func WithRetention(d time.Duration) Option { return func(o *Options) { o.Retention = Duration(d) } }
+
+// WithWebhook has an endpoint called when the task has ended.
+func WithWebhook(endpoint string) Option { return func(o *Options) { o.Webhook = endpoint } }
 
 // WithoutCache runs the task even if an equal one has a stored result.
 func WithoutCache() Option { return func(o *Options) { o.NoCache = true } }
@@ -132,6 +139,7 @@ func (o Options) check(kind string, now time.Time) (Options, error) {
 	f.check(o.In >= 0 && o.In <= Duration(MaxDelay), "options.in", "must be from 0s to %s, got %s", MaxDelay, o.In)
 	f.check(o.In == 0 || o.At.IsZero(), "options.at", "must not be set together with options.in")
 	f.check(o.At.IsZero() || o.At.Before(now.Add(MaxDelay)), "options.at", "must be within a year, got %s", o.At.Format(time.RFC3339))
+	f.check(len(o.Webhook) <= maxWebhook, "options.webhook", "must be the name of an endpoint, at most %d bytes", maxWebhook)
 	f.check(o.ID == "" || ValidID(o.ID), "options.id",
 		"must be 1 to 128 letters, digits or . _ : - and begin with a letter or digit, got %q", clip(o.ID, 60))
 	return o, f.err()

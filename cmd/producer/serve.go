@@ -14,6 +14,7 @@ import (
 	"github.com/jobyard/jobyard/internal/app"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/webhooks"
 )
 
 func serveCommand() *cli.Command {
@@ -21,7 +22,7 @@ func serveCommand() *cli.Command {
 		Name: "serve", Usage: "serve the HTTP API", Category: "Yard",
 		Description: "/docs is a page to try it, /openapi.json its description. While no key was ever made (producer keys add),\n" +
 			"only this machine is served.",
-		Flags:  slices.Concat(config.APIFlags(), config.ClientFlags(), config.RedisFlags(), config.LogFlags("info")),
+		Flags:  slices.Concat(config.APIFlags(), config.WebhookFlags(), config.ClientFlags(), config.RedisFlags(), config.LogFlags("info")),
 		Action: serve,
 	}
 }
@@ -35,6 +36,10 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	certificate, err := config.APITLS(c)
+	if err != nil {
+		return err
+	}
+	hooks, err := config.WebhookSettings(c)
 	if err != nil {
 		return err
 	}
@@ -69,7 +74,7 @@ func serve(c *cli.Context) error {
 			return err
 		}
 		a.OnClose("client", cl.Close)
-		return serveAPI(ctx, a, door{cfg, certificate, l, b, cl, log})
+		return serveAPI(ctx, a, door{cfg, certificate, hooks, l, b, cl, log})
 	})
 }
 
@@ -77,6 +82,7 @@ func serve(c *cli.Context) error {
 type door struct {
 	cfg         api.Config
 	certificate config.TLS
+	hooks       config.Webhooks
 	listener    net.Listener
 	broker      *broker.Broker
 	client      *client.Client
@@ -97,8 +103,13 @@ func serveAPI(ctx context.Context, a *app.App, d door) error {
 	}
 	a.Keep(ctx, "keys", doorKeys.Run)
 	registry := app.NewRegistry()
+	hooks := webhooks.New(d.broker)
+	if d.hooks.Master != nil {
+		deliverer := hooks.NewDeliverer(api.WebhookConfig(d.client, d.hooks.Master, d.hooks.AllowPrivate, d.log, registry))
+		a.Go("webhooks", func() error { return deliverer.Run(ctx) })
+	}
 	h, err := api.New(d.cfg, api.Deps{
-		Client: d.client, Keys: doorKeys, Ready: d.broker.Ping, Metrics: app.Metrics(registry), Registry: registry, Log: d.log,
+		Client: d.client, Keys: doorKeys, Webhooks: hooks, Ready: d.broker.Ping, Metrics: app.Metrics(registry), Registry: registry, Log: d.log,
 		Stopping: ctx.Done(), Version: app.Version(),
 	})
 	if remote, ok := errors.AsType[*api.RemoteError](err); ok {

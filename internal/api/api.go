@@ -22,6 +22,7 @@ import (
 
 	"github.com/jobyard/jobyard/client"
 	"github.com/jobyard/jobyard/internal/loopback"
+	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -78,6 +79,8 @@ type Deps struct {
 	Client *client.Client
 	// Keys may be nil: then there are none, and none can be made.
 	Keys *Keys
+	// Webhooks may be nil: then nothing is shown of them.
+	Webhooks *webhooks.Store
 	// Ready reports whether Redis answers.
 	Ready func(context.Context) error
 	// Metrics answers /metrics; Registry receives the API's own.
@@ -114,6 +117,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	s.registerTasks()
 	s.registerBatches()
 	s.registerAudit()
+	s.registerWebhooks()
 	if err := s.registerYard(); err != nil {
 		return nil, err
 	}

@@ -84,6 +84,7 @@ func (s *server) batchBody() *huma.RequestBody {
 			"id":       {Type: huma.TypeString, Description: "Makes the call idempotent; the tasks have the ids \"<id>.<n>\", n from 0."},
 			"tasks":    {Type: huma.TypeArray, Items: request, MaxItems: &most},
 			"callback": request,
+			"webhook":  {Type: huma.TypeString, Description: "The endpoint that is called once every task is final."},
 		},
 	})
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{

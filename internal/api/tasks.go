@@ -244,7 +244,9 @@ func (s *server) get(ctx context.Context, in *taskInput) (*taskOutput, error) {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return &taskOutput{Status: http.StatusOK, Body: t}, nil
+	out := answer(t)
+	out.Status, out.Location = http.StatusOK, ""
+	return out, nil
 }
 
 func (s *server) result(ctx context.Context, in *resultInput) (*resultOutput, error) {

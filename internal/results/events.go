@@ -13,7 +13,9 @@ import (
 )
 
 const (
-	doneChannel = "jobyard:done"
+	// DoneChannel is where the end of tasks and batches is announced: an id, or
+	// a batch's and the numbers of its tasks ("<batch> 3,17").
+	DoneChannel = "jobyard:done"
 	// CancelChannel is where the id of a running task is announced that is to stop.
 	CancelChannel = "jobyard:cancel"
 	// pollEvery is how soon a waiter looks although nothing was announced; each
@@ -45,7 +47,7 @@ func (s *Store) NewEvents() *Events {
 
 // Run listens until ctx ends.
 func (e *Events) Run(ctx context.Context) error {
-	return broker.Listen(ctx, e.store.broker.Client(), func(_, ended string) { e.announced(ended) }, e.wakeAll, doneChannel)
+	return broker.Listen(ctx, e.store.broker.Client(), func(_, ended string) { e.announced(ended) }, e.wakeAll, DoneChannel)
 }
 
 // announced wakes for a task or a batch that ended, or for the tasks of a batch
