@@ -124,6 +124,9 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if err := s.describe(mux); err != nil {
 		return nil, err
 	}
+	if err := s.assistants(mux); err != nil {
+		return nil, err
+	}
 	mux.Handle("GET /metrics", deps.Metrics)
 	mux.HandleFunc("/", noRoute(mux))
 	required, err := s.required()

@@ -19,7 +19,7 @@ import (
 // mistake.
 func actionOf(method, pattern string) keys.Action {
 	switch pattern {
-	case "POST /v1/tasks", "POST /v1/batches", "POST /v1/blobs", "PUT /v1/blobs/{id}", "/mcp":
+	case "POST /v1/tasks", "POST /v1/batches", "POST /v1/blobs", "PUT /v1/blobs/{id}", "POST /mcp", "GET /mcp", "DELETE /mcp":
 		return keys.Enqueue
 	case "DELETE /v1/tasks/{id}", "DELETE /v1/batches/{id}":
 		return keys.Cancel
