@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -32,7 +33,7 @@ const (
 	MaxWait = time.Minute
 	// MaxBody is the largest body: a payload and what stands around it.
 	MaxBody = tasks.MaxPayloadBytes + 64<<10
-	// bodyTimeout is how long a body may take to arrive.
+	// bodyTimeout is the default of BodyTimeout, and its most.
 	bodyTimeout = 30 * time.Second
 	// maxBodies bounds the bodies that are held in memory at once: sixteen of
 	// the largest, and room for small ones beside them.
@@ -49,17 +50,24 @@ type Config struct {
 	Listen string
 	// MaxWaits bounds the requests that wait at the same time.
 	MaxWaits int
+	// BodyTimeout is how long a body may take to arrive.
+	BodyTimeout time.Duration
 	// AllowRemote serves other machines too while there is no key.
 	AllowRemote bool
 }
 
 // DefaultConfig serves this machine.
-func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8080", MaxWaits: 10_000} }
+func DefaultConfig() Config {
+	return Config{Listen: "127.0.0.1:8080", MaxWaits: 10_000, BodyTimeout: bodyTimeout}
+}
 
 // Validate reports a setting that is out of bounds.
 func (c Config) Validate() error {
 	if c.MaxWaits < 1 || c.MaxWaits > 1_000_000 {
 		return fmt.Errorf("max waits must be from 1 to 1000000, got %d", c.MaxWaits)
+	}
+	if c.BodyTimeout <= 0 || c.BodyTimeout > bodyTimeout {
+		return fmt.Errorf("body timeout must be positive and at most %s, got %s", bodyTimeout, c.BodyTimeout)
 	}
 	return nil
 }
@@ -105,8 +113,14 @@ type server struct {
 
 // New returns the API's handler.
 func New(cfg Config, deps Deps) (http.Handler, error) {
+	_, h, err := build(cfg, deps)
+	return h, err
+}
+
+// build is New, with what stands behind the handler.
+func build(cfg Config, deps Deps) (*server, http.Handler, error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mux := http.NewServeMux()
 	s := &server{
@@ -119,28 +133,28 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	s.registerAudit()
 	s.registerWebhooks()
 	if err := s.registerYard(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.describe(mux); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.assistants(mux); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mux.Handle("GET /metrics", deps.Metrics)
 	mux.HandleFunc("/", noRoute(mux))
 	required, err := s.required()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !required && !cfg.AllowRemote && !loopback.Is(cfg.Listen) {
-		return nil, &RemoteError{cfg.Listen}
+		return nil, nil, &RemoteError{cfg.Listen}
 	}
 	packed, err := compressed(s.hinting(s.guard(mux)))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return identify(newMetrics(deps.Registry).measure(packed)), nil
+	return s, identify(newMetrics(deps.Registry).measure(packed)), nil
 }
 
 // whileOpen is a context that ends when the channel is closed.
@@ -154,12 +168,26 @@ func whileOpen(stopping <-chan struct{}) context.Context {
 }
 
 // hinting closes connections once the server stops, so that their next request
-// goes elsewhere.
+// goes elsewhere, and turns a panic into an answer.
 func (s *server) hinting(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.stopping.Err() != nil {
 			w.Header().Set("Connection", "close")
 		}
+		if r.URL.Path != "/mcp" {
+			// There is one form of each answer, and the library's reading of
+			// this header panics on some (v2.37.2, SelectQValueFast).
+			r.Header.Del("Accept")
+		}
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
+				log := s.log(r.Context())
+				log.Error().Interface("panic", p).Str("route", r.Pattern).Bytes("stack", debug.Stack()).Msg("request panicked")
+				writeProblem(w, http.StatusInternalServerError, "the request failed; the server's log says why")
+			} else if p != nil {
+				panic(p)
+			}
+		}()
 		next.ServeHTTP(w, r)
 	})
 }

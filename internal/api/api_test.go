@@ -21,6 +21,7 @@ import (
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/internal/worker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -31,6 +32,7 @@ type door struct {
 	broker  *broker.Broker
 	client  *client.Client
 	keys    *Keys
+	server  *server
 	stop    chan struct{}
 	started chan struct{}
 }
@@ -56,14 +58,14 @@ func open(t testing.TB, limits client.Config, change ...func(*Config)) *door {
 	for _, c := range change {
 		c(&cfg)
 	}
-	h, err := New(cfg, Deps{
-		Client: c, Keys: d.keys, Ready: b.Ping, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registry: registry,
+	server, h, err := build(cfg, Deps{
+		Client: c, Keys: d.keys, Webhooks: webhooks.New(b), Ready: b.Ping, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registry: registry,
 		Log: zerolog.Nop(), Stopping: d.stop, Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Server = httptest.NewServer(h)
+	d.server, d.Server = server, httptest.NewServer(h)
 	t.Cleanup(d.Close)
 	return d
 }
@@ -85,7 +87,7 @@ func (d *door) serve(t testing.TB) {
 	})
 	cfg := worker.DefaultConfig()
 	cfg.Slots, cfg.DrainTimeout = map[string]int{"search": 2}, 0
-	w, err := worker.New(cfg, d.broker, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
+	w, err := worker.New(cfg, brokertest.Open(t, "unix://"+d.broker.Options().Addrs[0]), &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +336,7 @@ func TestConfig_Validate(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for _, listen := range []string{"0.0.0.0:8080", ":8080", "jobs.example:80", "[::]:1"} {
-		_, err := New(Config{Listen: listen, MaxWaits: 1}, Deps{Metrics: http.NotFoundHandler(), Stopping: t.Context().Done()})
+		_, err := New(Config{Listen: listen, MaxWaits: 1, BodyTimeout: 1}, Deps{Metrics: http.NotFoundHandler(), Stopping: t.Context().Done()})
 		if remote, ok := errors.AsType[*RemoteError](err); !ok || !strings.Contains(remote.Error(), "JOBYARD_ALLOW_REMOTE") {
 			t.Errorf("%s: got %v", listen, err)
 		}

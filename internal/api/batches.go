@@ -42,6 +42,7 @@ func (s *server) registerBatches() {
 			"tasks[3].payload.query. The body may also be NDJSON, a task a line.",
 		DefaultStatus: http.StatusAccepted, Errors: []int{400, 401, 403, 408, 413, 415, 422, 429, 503},
 		Middlewares: huma.Middlewares{s.readBody(batchBodies)},
+		Responses:   map[string]*huma.Response{"200": s.batchResponse("The batch is known and finished.")},
 	}, s.postBatch)
 	s.api.OpenAPI().Paths["/v1/batches"].Post.RequestBody = s.batchBody()
 	huma.Register(s.api, huma.Operation{
@@ -53,6 +54,7 @@ func (s *server) registerBatches() {
 		OperationID: "delete-batch", Method: http.MethodDelete, Path: "/v1/batches/{id}", Summary: "Cancel a batch", Tags: []string{"batches"},
 		Description: "Tasks that wait are canceled at once, those that run are asked to stop. 409 if the batch had ended.",
 		Errors:      []int{401, 403, 404, 409, 503},
+		Responses:   map[string]*huma.Response{"202": s.batchResponse("Tasks of it run and were asked to stop.")},
 	}, s.cancelBatch)
 }
 

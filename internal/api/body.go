@@ -72,7 +72,7 @@ func (s *server) readBody(allowed bodies) func(huma.Context, func(huma.Context))
 		defer release()
 		control := http.NewResponseController(w)
 		// Only test recorders have no deadlines.
-		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+		_ = control.SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout))
 		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, allowed.most))
 		if err != nil {
 			s.refuseRead(ctx, err, allowed)
@@ -90,7 +90,7 @@ func (s *server) refuseRead(ctx huma.Context, err error, allowed bodies) {
 	case errors.As(err, &most):
 		s.refuse(ctx, http.StatusRequestEntityTooLarge, allowed.tooLarge)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		s.refuse(ctx, http.StatusRequestTimeout, "the body did not arrive within "+bodyTimeout.String())
+		s.refuse(ctx, http.StatusRequestTimeout, "the body did not arrive within "+s.cfg.BodyTimeout.String())
 	default:
 		s.refuse(ctx, http.StatusBadRequest, "the body broke off")
 	}

@@ -15,6 +15,7 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; con
 
 // describe serves the OpenAPI document and the page to try it.
 func (s *server) describe(mux *http.ServeMux) error {
+	s.describeRefusals()
 	spec, err := json.Marshal(s.api.OpenAPI())
 	if err != nil {
 		return fmt.Errorf("write the OpenAPI description: %w", err)

@@ -38,6 +38,10 @@ func (s *server) taskResponse(text string) *huma.Response {
 	return &huma.Response{Description: text, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(reflect.TypeFor[tasks.Task]())}}}
 }
 
+func (s *server) batchResponse(text string) *huma.Response {
+	return &huma.Response{Description: text, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(reflect.TypeFor[tasks.BatchInfo]())}}}
+}
+
 // requestSchema describes one request to run a task: one form a kind.
 func (s *server) requestSchema() *huma.Schema {
 	one := &huma.Schema{Description: "One task: the kind decides the payload's form."}
@@ -114,4 +118,34 @@ func (s *server) kinds() ([]kindView, error) {
 		all = append(all, v)
 	}
 	return all, nil
+}
+
+// describeRefusals adds to every route what the doors before it may answer, and
+// takes away what the library assumes: that a route without input may find
+// fault with it.
+func (s *server) describeRefusals() {
+	refusal := &huma.Response{Description: "A problem (RFC 9457).", Content: map[string]*huma.MediaType{
+		"application/problem+json": {Schema: s.schema(reflect.TypeFor[huma.ErrorModel]())},
+	}}
+	for path, item := range s.api.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete} {
+			if op == nil {
+				continue
+			}
+			if openPath(path) {
+				op.Security = []map[string][]string{{}}
+			} else {
+				for _, status := range []string{"401", "403", "429", "503"} {
+					op.Responses[status] = refusal
+				}
+			}
+			checked := op.RequestBody != nil
+			for _, p := range op.Parameters {
+				checked = checked || p.In == "query"
+			}
+			if !checked {
+				delete(op.Responses, "422")
+			}
+		}
+	}
 }
