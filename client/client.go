@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
@@ -30,6 +31,10 @@ type Config struct {
 	// QueueLimit bounds the tasks that wait in an interactive queue,
 	// BulkLimit those in a bulk queue.
 	QueueLimit, BulkLimit int
+	// BlobDir is a directory for payloads over 64 KiB and uploaded blobs, which
+	// every producer, worker and monitor of the yard shares; empty means that
+	// they lie in Redis.
+	BlobDir string
 }
 
 // DefaultConfig returns the limits of a yard.
@@ -99,7 +104,11 @@ func New(b *broker.Broker, cfg Config) (*Client, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	store := results.New(b)
+	blobs, err := blob.Open(b, cfg.BlobDir)
+	if err != nil {
+		return nil, err
+	}
+	store := results.NewWith(b, blobs)
 	c := &Client{cfg: cfg, store: store, events: store.NewEvents()}
 	ctx, cancel := context.WithCancel(context.Background()) // ends with Close
 	var running sync.WaitGroup

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -70,6 +71,22 @@ func (r Request) Check(now time.Time) (Request, error) {
 	}
 	r.Options, err = r.Options.check(r.Kind, now)
 	return r, err
+}
+
+// blobPrefix begins the canonical payload of a document that lies in a blob.
+const blobPrefix = `{"source":{"blob":"`
+
+// Blob is the SHA-256 of the uploaded blob that a checked request needs; empty
+// if it needs none. It looks at a few bytes only.
+func (r Request) Blob() string {
+	if r.Kind != DocumentParse.name || !bytes.HasPrefix(r.Payload, []byte(blobPrefix)) {
+		return ""
+	}
+	sha, _, _ := bytes.Cut(r.Payload[len(blobPrefix):], []byte{'"'})
+	if !blobPattern.Match(sha) {
+		return ""
+	}
+	return string(sha)
 }
 
 // Options are the choices of one call; zero values mean the defaults.

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -84,6 +85,20 @@ type Task struct {
 	Cached     string          `json:"cached"` // memory, redis, disk, or empty
 	Node       string          `json:"node,omitempty"`
 	PeakMemory int64           `json:"peak_memory_bytes,omitempty"`
+	Progress   *Progress       `json:"progress,omitempty"`
+	Replayed   *Replayed       `json:"replayed,omitempty"`
 	Result     json.RawMessage `json:"result,omitempty"`
 	Error      *Error          `json:"error,omitempty"`
+}
+
+// Stamp changes whenever the task's state, its attempts or its progress does.
+func (t Task) Stamp() string {
+	replays, moved := 0, int64(0)
+	if t.Replayed != nil {
+		replays = t.Replayed.Times
+	}
+	if t.Progress != nil {
+		moved = t.Progress.At.UnixMilli()
+	}
+	return fmt.Sprintf("%d-%d-%s-%d", replays, t.Attempts, t.State, moved)
 }

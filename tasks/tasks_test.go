@@ -125,3 +125,33 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+func TestRequest_Blob(t *testing.T) {
+	t.Parallel()
+	sha := strings.Repeat("0a", 32)
+	for name, tt := range map[string]struct {
+		payload tasks.DocumentParsePayload
+		want    string
+	}{
+		"a blob":               {tasks.DocumentParsePayload{Source: tasks.DocumentSource{Blob: sha}, URI: "x", Index: true}, sha},
+		"a text that looks so": {tasks.DocumentParsePayload{Source: tasks.DocumentSource{Text: `{"source":{"blob":"` + sha + `"}}`}}, ""},
+		"a url":                {tasks.DocumentParsePayload{Source: tasks.DocumentSource{URL: "https://example.com/" + sha}}, ""},
+	} {
+		r, err := tasks.DocumentParse.New(tt.payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// However the caller wrote it: what is queued has one form.
+		r.Payload = []byte(strings.Replace(string(r.Payload), "{", "{ \n", 1))
+		if r, err = r.Check(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Blob(); got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+		r.Kind = "search"
+		if got := r.Blob(); got != "" {
+			t.Errorf("%s of another kind: got %q, want none", name, got)
+		}
+	}
+}

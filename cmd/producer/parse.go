@@ -82,7 +82,7 @@ func fill(p *tasks.DocumentParsePayload, name string, data []byte) error {
 		return nil
 	}
 	if n := base64.StdEncoding.EncodedLen(len(data)); n > tasks.MaxPayloadBytes {
-		return config.Usage("%s is too large: it is not text and travels as base64, which makes %d bytes of it; %d are allowed", name, n, tasks.MaxPayloadBytes)
+		return config.Usage("%s is too large: it is not text and travels as base64, which makes %d bytes of it; %d are allowed: upload it with producer blob put, and name it in source.blob", name, n, tasks.MaxPayloadBytes)
 	}
 	p.Source.Base64 = base64.StdEncoding.EncodeToString(data)
 	return nil

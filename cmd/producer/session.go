@@ -27,6 +27,7 @@ type session struct {
 	style  report.Style
 	// terminal tells that out is one: a stranger's bytes must not reach it.
 	terminal bool
+	followed
 }
 
 // talk opens a session for the time of do.
@@ -48,6 +49,8 @@ func talk(c *cli.Context, do func(ctx context.Context, s *session) error) error 
 	s := &session{out: c.App.Writer, json: c.Bool("json")}
 	t := config.TerminalOf(c.App.Writer)
 	s.style, s.terminal = report.Style{Color: t.Color, Width: t.Width}, t.Is
+	e := config.TerminalOf(c.App.ErrWriter)
+	s.followed = followed{errs: c.App.ErrWriter, follows: e.Is, following: report.Style{Color: e.Color, Width: e.Width}}
 	open := func() error {
 		if s.broker, err = broker.Open(ctx, redis, log); err != nil {
 			return err
@@ -115,7 +118,7 @@ func (s *session) await(ctx context.Context, t tasks.Task, limit time.Duration, 
 func (s *session) wait(ctx context.Context, seen tasks.Task, limit time.Duration) (tasks.Task, error) {
 	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	t, err := s.client.Wait(timed, seen.ID)
+	t, err := s.follow(timed, seen.ID)
 	if t.ID == "" {
 		t = seen
 	}

@@ -92,7 +92,10 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	s := &server{Deps: deps, bodies: semaphore.NewWeighted(maxBodies)}
 	s.api = humago.New(mux, description(deps.Version))
 	s.registerTasks()
+	s.registerBlobs()
 	s.registerYard()
+	s.registerDead()
+	s.registerEvents()
 	spec, err := json.Marshal(s.api.OpenAPI())
 	if err != nil {
 		return nil, fmt.Errorf("write the OpenAPI description: %w", err)

@@ -180,7 +180,7 @@ func (s *server) result(ctx context.Context, in *taskInput) (*resultOutput, erro
 		return nil, s.problem(err)
 	}
 	switch {
-	case t.State == tasks.Completed:
+	case t.State == tasks.Completed && t.Error == nil:
 		return &resultOutput{Status: http.StatusOK, ContentType: "application/json", Body: t.Result}, nil
 	case t.State.Final():
 		detail := "the task is " + string(t.State)

@@ -14,7 +14,7 @@ func arrange(program *cli.App, args []string) []string {
 	takesValue := valueFlags(program)
 	var flags [][]string // each with its value
 	var words, rest []string
-	var command *cli.Command
+	var path []*cli.Command // a command, and one below it
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		switch {
@@ -27,17 +27,35 @@ func arrange(program *cli.App, args []string) []string {
 				f = append(f, args[i])
 			}
 			flags = append(flags, f)
-		case command == nil && len(words) == 0 && program.Command(a) != nil:
-			command = program.Command(a)
+		case len(words) == 0 && below(program, path, a) != nil:
+			path = append(path, below(program, path, a))
 		default:
 			words = append(words, a)
 		}
 	}
-	return assemble(program, command, flags, append(words, rest...))
+	return assemble(program, path, flags, append(words, rest...))
 }
 
-func assemble(program *cli.App, command *cli.Command, flags [][]string, words []string) []string {
+// below is the command of that name among those below the path's last, or nil.
+func below(program *cli.App, path []*cli.Command, name string) *cli.Command {
+	all := program.Commands
+	if len(path) > 0 {
+		all = path[len(path)-1].Subcommands
+	}
+	for _, c := range all {
+		if c.HasName(name) {
+			return c
+		}
+	}
+	return nil
+}
+
+func assemble(program *cli.App, path []*cli.Command, flags [][]string, words []string) []string {
 	var before, behind []string
+	var command *cli.Command
+	if len(path) > 0 {
+		command = path[len(path)-1]
+	}
 	for _, f := range flags {
 		if command != nil && (knows(command.Flags, flagName(f[0])) || !knows(program.Flags, flagName(f[0]))) {
 			behind = append(behind, f...)
@@ -45,9 +63,10 @@ func assemble(program *cli.App, command *cli.Command, flags [][]string, words []
 			before = append(before, f...)
 		}
 	}
-	if command != nil {
-		before = append(append(before, command.Name), behind...)
+	for _, c := range path {
+		before = append(before, c.Name)
 	}
+	before = append(before, behind...)
 	if len(words) > 0 {
 		before = append(append(before, "--"), words...)
 	}
@@ -74,6 +93,9 @@ func valueFlags(program *cli.App) map[string]bool {
 	all := append([]cli.Flag{}, program.Flags...)
 	for _, c := range program.Commands {
 		all = append(all, c.Flags...)
+		for _, sub := range c.Subcommands {
+			all = append(all, sub.Flags...)
+		}
 	}
 	takes := map[string]bool{}
 	for _, f := range all {

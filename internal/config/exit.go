@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -63,17 +64,19 @@ func ExitCode(err error) int {
 		usage    *UsageError
 		invalid  *tasks.InvalidError
 		conflict *client.ConflictError
+		folder   *blob.DirectoryError
 		full     *client.FullError
+		memory   *client.MemoryError
 		away     *client.UnavailableError
 		silent   *NoAnswerError
 	)
 	switch {
 	case err == nil:
 		return ExitOK
-	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &conflict),
-		errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrFinal):
+	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &conflict), errors.As(err, &folder),
+		errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrFinal), errors.Is(err, client.ErrNotDead):
 		return ExitUsage
-	case errors.As(err, &full):
+	case errors.As(err, &full), errors.As(err, &memory):
 		return ExitFull
 	case errors.As(err, &away), errors.As(err, &silent), errors.Is(err, client.ErrTooManyWaits),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

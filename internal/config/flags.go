@@ -54,7 +54,8 @@ func setting(category string, variables []string) []string {
 	return variables
 }
 
-// RedisFlags say where Redis is and how many connections are held.
+// RedisFlags say where Redis is, how many connections are held, and where what
+// is too large for it lies.
 func RedisFlags() []cli.Flag {
 	d := broker.DefaultConfig()
 	return []cli.Flag{
@@ -64,6 +65,7 @@ func RedisFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "redis-acquire-timeout", Category: redisCategory, Value: d.AcquireTimeout, Usage: "longest wait for a connection"},
 		&cli.DurationFlag{Name: "redis-idle-timeout", Category: redisCategory, Value: d.IdleTimeout, Usage: "unused connections are closed after this"},
 		&cli.DurationFlag{Name: "redis-health-every", Category: redisCategory, Value: d.HealthEvery, Usage: "period of the health check"},
+		&cli.StringFlag{Name: "blob-dir", Category: redisCategory, DefaultText: "they lie in Redis", Usage: "`FOLDER` for payloads and results over 64 KiB and uploaded documents, shared by every producer, worker and monitor"},
 	}
 }
 
@@ -98,6 +100,7 @@ func ClientFlags() []cli.Flag {
 func Client(c *cli.Context) (client.Config, error) {
 	cfg := client.DefaultConfig()
 	cfg.QueueLimit, cfg.BulkLimit = c.Int("queue-limit"), c.Int("bulk-queue-limit")
+	cfg.BlobDir = c.String("blob-dir") // of RedisFlags
 	return cfg, wrong(cfg.Validate())
 }
 

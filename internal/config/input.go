@@ -20,7 +20,7 @@ func ReadInput(name string, in io.Reader, most int) ([]byte, error) {
 		return nil, Usage("cannot read %s: %w", inputName(name), reason(err))
 	}
 	if len(data) > most {
-		return nil, Usage("%s is over %d bytes, the most that a payload may have", inputName(name), most)
+		return nil, Usage("%s is over %d bytes, the most that is taken", inputName(name), most)
 	}
 	return data, nil
 }

@@ -30,6 +30,7 @@ func Monitor(c *cli.Context) (monitor.Config, error) {
 	}
 	cfg.QueueLimit, cfg.BulkLimit = limits.QueueLimit, limits.BulkLimit
 	cfg.MemoryWarn, cfg.SampleEvery, cfg.History = c.Float64("memory-warn"), c.Duration("sample-every"), c.Duration("history")
+	cfg.BlobDir = limits.BlobDir
 	cfg.AsynqmonReadOnly = c.Bool("asynqmon-read-only")
 	return cfg, wrong(cfg.Validate())
 }

@@ -45,11 +45,19 @@ func prepare(program *cli.App, s Streams) {
 	if program.Action == nil {
 		program.Action = unknownCommand
 	}
-	for _, c := range program.Commands {
+	prepareCommands(program.Commands)
+}
+
+func prepareCommands(commands []*cli.Command) {
+	for _, c := range commands {
 		c.HideHelpCommand, c.HideHelp = true, true
 		c.OnUsageError = usageError
 		withVariables(c.Flags)
 		c.Flags = append(c.Flags, helpFlag())
+		if len(c.Subcommands) > 0 && c.Action == nil {
+			c.Action = unknownSubcommand
+		}
+		prepareCommands(c.Subcommands)
 	}
 }
 
@@ -80,4 +88,19 @@ func unknownCommand(c *cli.Context) error {
 		return Usage("there is no command %q. %s", name, near)
 	}
 	return Usage("there is no command %q; see %s --help", name, c.App.Name)
+}
+
+// unknownSubcommand is what a command does that only has commands below it.
+func unknownSubcommand(c *cli.Context) error {
+	if !c.Args().Present() {
+		if err := cli.ShowSubcommandHelp(c); err != nil {
+			return err
+		}
+		return Usage("%s: which command?", c.Command.Name)
+	}
+	name := c.Args().First()
+	if near := cli.SuggestCommand(c.Command.Subcommands, name); near != "" {
+		return Usage("there is no command %q below %s. %s", name, c.Command.Name, near)
+	}
+	return Usage("there is no command %q below %s; see %s --help", name, c.Command.Name, c.Command.HelpName)
 }

@@ -52,6 +52,12 @@ func WaitFlag(d time.Duration) cli.Flag {
 	return &cli.DurationFlag{Name: "wait-timeout", Category: limitCategory, Value: d, Usage: "longest wait for an answer; the task goes on after it"}
 }
 
+// PatienceFlag bounds a wait for an answer or for room in a queue; d is its
+// default. WaitTimeout reads it too.
+func PatienceFlag(d time.Duration) cli.Flag {
+	return &cli.DurationFlag{Name: "wait-timeout", Category: limitCategory, Value: d, Usage: "longest wait for an answer, or for room in a queue where nothing goes on meanwhile"}
+}
+
 // WaitTimeout reads WaitFlag.
 func WaitTimeout(c *cli.Context) (time.Duration, error) {
 	if d := c.Duration("wait-timeout"); d > 0 {

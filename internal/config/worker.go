@@ -67,7 +67,7 @@ func DataDir(c *cli.Context) (string, error) {
 // where packages come from out of the ecosystems' own settings.
 func Registry(c *cli.Context) (worker.RegistryConfig, error) {
 	cfg := worker.DefaultRegistryConfig()
-	cfg.DataDir = c.String("data-dir")
+	cfg.DataDir, cfg.BlobDir = c.String("data-dir"), c.String("blob-dir")
 	cfg.Documents.AllowPrivate = c.Bool("allow-private-urls")
 	if s, ok := c.Generic("slots").(*Slots); ok {
 		cfg.Slots = *s

@@ -42,6 +42,7 @@ type child struct {
 	broken error         // why frames was closed; io.EOF if it just ended
 	dead   chan struct{} // closed when it is reaped
 	awaits atomic.Bool   // something is expected from it
+	told   told          // what it says meanwhile
 	seq    uint32
 	rss    int64 // at the end of its last task
 
@@ -158,6 +159,11 @@ func (c *child) read(limit int) {
 	defer close(c.frames)
 	for {
 		f, err := readFrame(c.conn, limit)
+		if err == nil && f.kind == frameProgress && c.awaits.Load() {
+			if err = c.told.take(f.body); err == nil {
+				continue
+			}
+		}
 		if err == nil && !c.awaits.CompareAndSwap(true, false) {
 			err = fmt.Errorf("%w: type %d that nobody asked for", errCorrupt, f.kind)
 		}

@@ -41,6 +41,8 @@ func TestPool_offenders(t *testing.T) {
 		{job: "garbage", want: tasks.ReasonCrash, says: "rules of its channel"},
 		{job: "boundless", want: tasks.ReasonTooLarge},
 		{job: "forged", want: tasks.ReasonCrash, says: "rules of its channel"},
+		{job: "chatty", want: tasks.ReasonCrash, says: "rules of its channel"},
+		{job: "wordy", want: tasks.ReasonCrash, says: "rules of its channel"},
 		{job: "mute", want: tasks.ReasonCrash},
 		{job: "long", in: "2000", limits: Limits{Output: 1000}, want: tasks.ReasonTooLarge, says: "more than the 1000 bytes"},
 	}

@@ -26,7 +26,7 @@ const (
 	frameCancel                    // parent: end the task soon
 	frameCollect                   // parent: collect garbage now
 	frameCollected                 // child: what stays alive
-	frameProgress                  // reserved
+	frameProgress                  // child: how far its task is, as JSON
 	frameEnd                       // one more than the last
 )
 

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -55,6 +56,7 @@ func testTable() Table {
 		"long":     Handle(func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil }),
 		"keep":     Handle(keep),
 		"describe": Handle(describe),
+		"tell":     Handle(tell),
 	}
 	for name, job := range offenders() {
 		t[name] = Handle(job)
@@ -78,6 +80,13 @@ func work(ctx context.Context, d time.Duration) (int, error) {
 func polite(ctx context.Context, _ echo) (int, error) {
 	<-ctx.Done()
 	return 0, ctx.Err()
+}
+
+// tell reports and then waits for its end.
+func tell(ctx context.Context, in echo) (echo, error) {
+	progress.Report(ctx, tasks.Progress{Done: 1, Total: 4, Message: in.Text})
+	<-ctx.Done()
+	return in, ctx.Err()
 }
 
 // fail returns the error that it is asked for.

@@ -1,6 +1,7 @@
 package isolation
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -70,6 +71,12 @@ func offenders() map[string]Func[echo, echo] {
 		},
 		"forged": func(context.Context, echo) (echo, error) {
 			return toChannel([]byte{4, 0, 0, 0, frameReply, 9, 9, 9, 9})
+		},
+		"chatty": func(context.Context, echo) (echo, error) {
+			return toChannel(bytes.Repeat([]byte{6, 0, 0, 0, frameProgress, 1, 0, 0, 0, '{', '}'}, 1000))
+		},
+		"wordy": func(context.Context, echo) (echo, error) {
+			return toChannel(append([]byte{0, 16, 0, 0, frameProgress, 1, 0, 0, 0}, make([]byte, 4092)...))
 		},
 		"mute": func(context.Context, echo) (echo, error) {
 			for fd := 3; fd < 16; fd++ {

@@ -16,6 +16,7 @@ import (
 	_ "time/tzdata" // a locked runner cannot read the machine's time zones
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -166,7 +167,9 @@ func (r *runner) begin(c callFrame) context.Context {
 // do runs one task. A parent that has gone away has no use for the answer, so
 // that a write may fail.
 func (r *runner) do(ctx context.Context, c callFrame) {
-	out, err := r.guarded(ctx, c)
+	reports := &progress.Throttle{Send: func(_ context.Context, p tasks.Progress) { r.report(c.seq, p) }}
+	out, err := r.guarded(progress.With(ctx, reports.Report), c)
+	reports.Close()
 	if err == nil && int64(len(out)) > c.output {
 		err = outputFault(c.output).Because(fmt.Errorf("the result has %d bytes", len(out)))
 	}
@@ -179,6 +182,19 @@ func (r *runner) do(ctx context.Context, c callFrame) {
 		return
 	}
 	_ = writeFrame(r.conn, frameReply, seqBytes(c.seq), out)
+}
+
+// report tells the parent how far the task at work is.
+func (r *runner) report(seq uint32, p tasks.Progress) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return // has only numbers and texts
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seq == seq {
+		_ = writeFrame(r.conn, frameProgress, seqBytes(seq), b) // as in do
+	}
 }
 
 // guarded calls the function and turns its panic, and its runtime.Goexit, into

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/progress"
 )
 
 // watch is one task at work in a child.
@@ -35,6 +36,8 @@ func (w *watch) run(ctx context.Context, call Call) (Reply, error) {
 		return w.bury()
 	}
 	w.cpu0 = w.c.meter.cpu()
+	w.c.told.to(w.c.seq+1, progress.Of(ctx))
+	defer w.c.told.to(0, nil)
 	w.send(call)
 	wall := time.NewTimer(w.limits.Wall)
 	defer wall.Stop()

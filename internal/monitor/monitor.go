@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/results"
 )
@@ -37,6 +38,9 @@ type Config struct {
 	MemoryWarn float64
 	// AsynqmonReadOnly keeps Asynqmon from changing anything.
 	AsynqmonReadOnly bool
+	// BlobDir is the shared directory of large payloads and results, which the
+	// monitor helps to sweep; empty means that they lie in Redis.
+	BlobDir string
 	// History is how far back the page's curves reach.
 	History time.Duration
 	// SampleEvery is the period of the samples.
@@ -91,10 +95,15 @@ func New(cfg Config, b *broker.Broker, log zerolog.Logger) (*Monitor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	blobs, err := blob.Open(b, cfg.BlobDir)
+	if err != nil {
+		return nil, err
+	}
 	m := &Monitor{
 		lookout: newLookout(cfg, b, log.With().Str("component", "monitor").Logger()),
 		history: newHistory(cfg.History, cfg.SampleEvery), live: newLive(),
 	}
+	m.store = results.NewWith(b, blobs)
 	m.registry = newRegistry(m)
 	mount, err := newAsynqmon(b, cfg.AsynqmonReadOnly)
 	if err != nil {

@@ -158,7 +158,9 @@ func (s Style) Failure(t tasks.Task) string {
 }
 
 // Status is where a task is in its life.
-func (s Style) Status(t tasks.Task) string {
+func (s Style) Status(t tasks.Task) string { return Table(s.statusRows(t)) }
+
+func (s Style) statusRows(t tasks.Task) [][]string {
 	rows := [][]string{
 		{"task", t.ID}, {"kind", t.Kind}, {"queue", t.Queue}, {"state", s.state(t.State)}, {"attempts", fmt.Sprint(t.Attempts)},
 		{"enqueued", moment(t.EnqueuedAt)}, {"started", moment(t.StartedAt)}, {"finished", moment(t.FinishedAt)},
@@ -166,6 +168,12 @@ func (s Style) Status(t tasks.Task) string {
 	}
 	if t.PeakMemory > 0 {
 		rows = append(rows, []string{"memory", Bytes(t.PeakMemory) + " at most"})
+	}
+	if t.Progress != nil {
+		rows = append(rows, []string{"progress", s.Progress(*t.Progress)})
+	}
+	if r := t.Replayed; r != nil {
+		rows = append(rows, []string{"replayed", fmt.Sprintf("%s, last %s, after it had failed for %s", Count(r.Times, "time"), moment(r.At), r.Reason)})
 	}
 	if t.Error != nil {
 		rows = append(rows, []string{"reason", s.paint(bold, string(t.Error.Reason))}, []string{"message", line(t.Error.Message)})
@@ -180,7 +188,7 @@ func (s Style) Status(t tasks.Task) string {
 			kept = append(kept, r)
 		}
 	}
-	return Table(kept)
+	return kept
 }
 
 func (s Style) state(state tasks.State) string {
@@ -205,8 +213,12 @@ func moment(t time.Time) string {
 // Times is one line about how long a task took, and where.
 func Times(t tasks.Task) string {
 	var parts []string
-	if !t.StartedAt.IsZero() && !t.EnqueuedAt.IsZero() {
-		parts = append(parts, "waited "+Took(t.EnqueuedAt, t.StartedAt))
+	queued := t.EnqueuedAt
+	if t.Replayed != nil {
+		queued = t.Replayed.At
+	}
+	if !t.StartedAt.IsZero() && !queued.IsZero() {
+		parts = append(parts, "waited "+Took(queued, t.StartedAt))
 	}
 	if !t.FinishedAt.IsZero() && !t.StartedAt.IsZero() {
 		parts = append(parts, "ran "+Took(t.StartedAt, t.FinishedAt))

@@ -63,15 +63,14 @@ type Admission struct {
 	bundle bool
 	// args are what the admit script is told of it, once it is prepared.
 	args []any
+	// beside is what stands in y_payload, if the payload lies in the blob store.
+	beside []byte
 }
-
-// combinedPayload is the largest payload that shares a round trip with others.
-const combinedPayload = inlineBytes
 
 // AdmitOne queues a task, together with what other callers admit at the same
 // time. Its error is that of Admit, of either kind.
 func (s *Store) AdmitOne(ctx context.Context, a Admission) error {
-	if len(a.Request.Payload) > combinedPayload {
+	if a.holds() {
 		answers, err := s.Admit(ctx, a)
 		if err != nil {
 			return err
@@ -89,17 +88,7 @@ func (s *Store) AdmitOne(ctx context.Context, a Admission) error {
 	return answer
 }
 
-// Admit queues the tasks in one round trip. The answers have the order of the
-// admissions: nil, ErrKnown, a *FullError or a *ConflictError each. The second
-// value is set if Redis failed; then nothing is known of any of them.
-func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
-	list := make([]*Admission, len(all))
-	for i := range all {
-		list[i] = &all[i]
-	}
-	return s.admit(ctx, list)
-}
-
+// admit queues the tasks in one round trip. Its answers are those of Admit.
 func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
@@ -135,11 +124,13 @@ func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 	return answers, nil
 }
 
-// payloads counts their bytes.
+// payloads counts the bytes of those that are not stored yet.
 func payloads(all []*Admission) int {
 	n := 0
 	for _, a := range all {
-		n += len(a.Request.Payload)
+		if a.beside == nil {
+			n += len(a.Request.Payload)
+		}
 	}
 	return n
 }
@@ -231,7 +222,7 @@ func (s *Store) byQueue(all []*Admission, answers []error) []*group {
 			continue
 		}
 		if a.args == nil {
-			s.Prepare(a)
+			s.prepare(a)
 		}
 		q, each := a.Request.Options.Queue, len(a.args)
 		at := slices.IndexFunc(groups, func(g *group) bool { return g.args[0] == q && g.args[3] == each })
@@ -251,10 +242,19 @@ func (s *Store) byQueue(all []*Admission, answers []error) []*group {
 // Prepare does the work of an admission that needs no Redis. Admit does it for
 // those that are not prepared.
 func (s *Store) Prepare(a *Admission) {
+	if !a.holds() { // else it is told once it is stored
+		s.prepare(a)
+	}
+}
+
+func (s *Store) prepare(a *Admission) {
 	now := s.now()
-	inside, beside := *a, []byte(nil)
-	if len(a.Request.Payload) > inlineBytes {
-		beside, inside.Request.Payload = s.packer.pack(a.Request.Payload), nil
+	inside, beside := *a, a.beside
+	if beside == nil && len(a.Request.Payload) > inlineBytes {
+		beside = s.packer.pack(a.Request.Payload)
+	}
+	if beside != nil {
+		inside.Request.Payload = nil
 	}
 	a.args = []any{a.ID, encode(&inside), fingerprint(a.Request) + strconv.FormatInt(now.UnixMilli(), 10)}
 	o := a.Request.Options

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -45,12 +46,14 @@ type Attempts struct {
 	log     zerolog.Logger
 	commits *committer
 
+	progress *combiner[scriptCall, struct{}]
+
 	mu      sync.Mutex
 	running map[string]*attempt
 	bundles map[string]*Bundle
 	lanes   []*Lane // only grows
 
-	noting sync.WaitGroup // ends that are being noted in their batches
+	noting sync.WaitGroup // what follows from ends, in the background
 }
 
 type attempt struct {
@@ -62,13 +65,15 @@ type attempt struct {
 	// settling tells that its end is on the way to Redis.
 	settling bool
 	cancel   context.CancelCauseFunc
-	begun    begun // of a bundle
+	begun    begun    // of a bundle
+	payload  blob.Ref // of a payload that lies in the blob store
 }
 
 // NewAttempts returns the attempts of a node.
 func (s *Store) NewAttempts(node string, log zerolog.Logger) *Attempts {
 	a := &Attempts{store: s, node: node, log: log, running: map[string]*attempt{}, bundles: map[string]*Bundle{}}
 	a.commits = &committer{store: s, log: log, told: a.settled, change: make(chan struct{})}
+	a.progress = &combiner[scriptCall, struct{}]{broker: s.broker, send: s.noteProgress, most: 100, flights: 1}
 	return a
 }
 
@@ -248,6 +253,9 @@ func (a *Attempts) settled(e *ending, code int64) {
 		delete(a.running, e.id)
 	}
 	a.mu.Unlock()
+	if e.attempt != nil && e.attempt.payload.SHA != "" && e.outcome.Mode == Complete && code > 0 {
+		a.noting.Go(func() { a.letPayloadGo(context.Background(), e.queue, e.id, e.attempt.payload) })
+	}
 	switch code {
 	case 3:
 		a.noteEnded(context.Background(), e.queue, e.id)

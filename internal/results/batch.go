@@ -131,7 +131,14 @@ func (s *Store) CreateBatch(ctx context.Context, b tasks.Batch, limit func(queue
 	if err := s.batchFits(ctx, b, sum, limit); err != nil {
 		return err
 	}
+	refs, err := s.holdBatch(ctx, b)
+	if err != nil {
+		return err
+	}
 	code, err := s.writeBatch(ctx, b, sum, raw)
+	if err == nil && code != 1 {
+		s.letGo(ctx, refs)
+	}
 	switch {
 	case err != nil:
 		return err

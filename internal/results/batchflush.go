@@ -26,6 +26,9 @@ func (b *Bundle) alone(item BundleTask, o Outcome, started, due time.Time) *alon
 		id: id, sum: fingerprint(r), msg: encode(&Admission{ID: id, Request: r}),
 		state: tasks.Pending, started: started, err: o.Error, result: o.Result,
 	}
+	if len(a.result) > inlineBytes { // the blob store had no room for it
+		a.result = b.attempts.store.packer.pack(a.result)
+	}
 	now := b.attempts.store.now()
 	switch {
 	case o.Mode == Complete:

@@ -50,7 +50,8 @@ func newPlan(requests []tasks.Request, now time.Time) plan {
 	p := plan{places: make([]place, len(requests))}
 	cuts := map[class]*cut{}
 	bundled := func(r tasks.Request) bool {
-		return len(r.Payload) <= bundledPayload && r.Options.Start(now).IsZero()
+		// A blob lives as long as the record of the task that names it.
+		return len(r.Payload) <= bundledPayload && r.Options.Start(now).IsZero() && r.Blob() == ""
 	}
 	for _, r := range requests {
 		if c := (class{r.Kind, r.Options.Retention}); bundled(r) {

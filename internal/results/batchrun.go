@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -30,7 +31,8 @@ const (
 	// lookEvery is how often a bundle looks for cancels while nothing ends.
 	lookEvery = time.Second
 	// keptInline is the largest result that is kept in a bundle; the task of a
-	// larger one becomes a task of its own as it is.
+	// larger one becomes a task of its own as it is, as does that of one in the
+	// blob store: a blob lives as long as the record that names it.
 	keptInline = 16 << 10
 )
 
@@ -239,7 +241,7 @@ func (b *Bundle) End(item BundleTask, o Outcome, retryIn time.Duration) (full bo
 		if o.Error != nil {
 			f.record.result = []byte(o.Error.Message)
 		}
-	case o.Mode == Complete && len(o.Result) <= keptInline:
+	case o.Mode == Complete && len(o.Result) <= keptInline && !blob.IsMarker(o.Result):
 		f.record.state, f.record.result = tasks.Completed, o.Result
 	default:
 		f.alone = b.alone(item, o, began, now.Add(retryIn))

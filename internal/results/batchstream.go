@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -223,9 +224,29 @@ func (s *Store) fillResults(ctx context.Context, page []tasks.Task, reads []page
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("read results of a batch: %w", s.broker.Explain(err))
 	}
-	for i, cmd := range results {
-		if raw, err := cmd.Bytes(); err == nil && len(raw) > 0 {
-			page[i].Result = s.packer.unpackIf(raw)
+	return s.resolvePage(ctx, page, results)
+}
+
+// resolvePage gives the tasks their results, and cuts the page where those in
+// the blob store grow too large.
+func (s *Store) resolvePage(ctx context.Context, page []tasks.Task, results map[int]*redis.StringCmd) ([]tasks.Task, error) {
+	size := 0
+	for i := range page {
+		if results[i] == nil {
+			continue
+		}
+		raw, err := results[i].Bytes()
+		if err != nil || len(raw) == 0 {
+			continue
+		}
+		if m, ok := blob.ParseMarker(raw); ok {
+			if size += m.Size; size > streamBytes && i > 0 {
+				return page[:i], nil
+			}
+		}
+		page[i].Result = raw
+		if err := s.resolve(ctx, &page[i]); err != nil {
+			return nil, err
 		}
 	}
 	return page, nil

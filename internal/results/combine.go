@@ -1,6 +1,7 @@
 package results
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -118,7 +119,10 @@ func runAll(ctx context.Context, c redis.UniversalClient, script *redis.Script, 
 	send := func() error {
 		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, call := range calls {
-				cmds[i] = p.EvalSha(ctx, script.Hash(), call.keys, call.args...)
+				// Those that have run stay: somebody else may load the script meanwhile.
+				if cmds[i] == nil || redis.HasErrorPrefix(cmds[i].Err(), "NOSCRIPT") {
+					cmds[i] = p.EvalSha(ctx, script.Hash(), call.keys, call.args...)
+				}
 			}
 			return nil
 		})
@@ -130,6 +134,9 @@ func runAll(ctx context.Context, c redis.UniversalClient, script *redis.Script, 
 			return nil, err
 		}
 		err = send()
+	}
+	for _, cmd := range cmds {
+		err = cmp.Or(err, cmd.Err())
 	}
 	return cmds, err
 }

@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
-	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jobyard/jobyard/internal/broker"
@@ -18,136 +18,154 @@ import (
 const (
 	// deadFor is how long a dead letter is kept.
 	deadFor = 90 * 24 * time.Hour
-	// deadPage is how many dead letters are read in one round trip.
+	// deadPage is how many dead letters of a queue are read in one round trip.
 	deadPage = 200
 )
 
-//go:embed lua/replay.lua
-var replaySource string
+//go:embed lua/deadpage.lua
+var deadPageSource string
 
-var replayScript = redis.NewScript(replaySource)
+var deadPageScript = redis.NewScript(deadPageSource)
 
 // ErrNotDead tells that a task is no dead letter.
 var ErrNotDead = errors.New("the task is no dead letter")
 
-// DeadFilter chooses dead letters; its zero value chooses all.
-type DeadFilter struct {
-	Kind   string
-	Reason tasks.Reason
-	// Before keeps those that failed before it.
-	Before time.Time
-	// Limit bounds the answer; 0 means 100.
-	Limit int
+// Dead is a dead letter of one death: if it is replayed and fails again, that
+// is another letter.
+type Dead struct {
+	tasks.DeadLetter
+	fence string // of its last attempt; empty if none was ever made
 }
 
-// Dead lists dead letters, the latest of each queue first.
-//
-// They lie in asynq's archive, which our scripts never trim: asynq would keep
-// 10,000 a queue and drop the rest without a word.
-func (s *Store) Dead(ctx context.Context, f DeadFilter) ([]tasks.Task, error) {
-	if f.Limit <= 0 {
-		f.Limit = 100
+// deadFields are read in this order by parseDead.
+var deadFields = append([]string{"y_fence", "y_crash", "y_batch"}, recordFields...)
+
+// parseDead reads a record as a dead letter that failed in the given second.
+func parseDead(id, queue string, values []any, second float64) (Dead, bool) {
+	text := func(i int) string { s, _ := values[i].(string); return s }
+	t, ok := parse(id, queue, values[3:])
+	if !ok || t.State != tasks.Archived {
+		return Dead{}, false
 	}
-	var found []tasks.Task
-	for _, q := range tasks.Queues() {
-		if f.Kind != "" && q != tasks.Queue(f.Kind) && q != tasks.BulkQueue(f.Kind) {
-			continue
-		}
-		var err error
-		if found, err = s.deadOf(ctx, q, f, found); err != nil {
-			return nil, err
-		}
+	if t.FinishedAt.IsZero() { // archived by asynq's own tools
+		t.FinishedAt = time.Unix(int64(second), 0).UTC()
 	}
-	return found, nil
+	if t.Error == nil {
+		t.Error = &tasks.Error{Reason: tasks.ReasonUnknown, Message: "put aside by hand"}
+	}
+	d := Dead{DeadLetter: tasks.DeadLetter{Task: t, Fingerprint: deadFingerprint(t)}, fence: text(0)}
+	d.Crashes, _ = strconv.Atoi(text(1))
+	if n, _ := strconv.Atoi(text(2)); n > 1 {
+		d.Tasks = n
+	}
+	return d, true
 }
 
-// deadOf adds the dead letters of a queue to found.
-func (s *Store) deadOf(ctx context.Context, queue string, f DeadFilter, found []tasks.Task) ([]tasks.Task, error) {
-	upTo := "+inf"
-	if !f.Before.IsZero() {
-		upTo = fmt.Sprintf("(%d", f.Before.Unix())
-	}
-	for offset := int64(0); len(found) < f.Limit; offset += deadPage {
-		ids, err := s.broker.Client().ZRangeArgs(ctx, redis.ZRangeArgs{
-			Key: broker.QueueKey(queue, "archived"), ByScore: true, Rev: true, Start: upTo, Stop: "-inf", Offset: offset, Count: deadPage,
-		}).Result()
-		if err != nil {
-			return nil, fmt.Errorf("list dead letters: %w", s.broker.Explain(err))
-		}
-		page, err := s.records(ctx, queue, ids)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range page {
-			if len(found) < f.Limit && (f.Reason == "" || t.Error != nil && t.Error.Reason == f.Reason) {
-				found = append(found, t)
-			}
-		}
-		if len(ids) < deadPage {
-			break
-		}
-	}
-	return found, nil
+// fits reports whether the filter chooses the letter. Kind and queue have
+// chosen the queues already.
+func fits(f tasks.DeadFilter, d Dead) bool {
+	return (f.Reason == "" || d.Error.Reason == f.Reason) && (f.Group == "" || d.Fingerprint == f.Group) &&
+		(f.Since.IsZero() || !d.FinishedAt.Before(f.Since)) && (f.Before.IsZero() || d.FinishedAt.Before(f.Before))
 }
 
-// records reads tasks of one queue in one round trip.
-func (s *Store) records(ctx context.Context, queue string, ids []string) ([]tasks.Task, error) {
+// deadQueues are the queues that a filter chooses.
+func deadQueues(f tasks.DeadFilter) []string {
+	switch {
+	case f.Queue != "":
+		return []string{f.Queue}
+	case f.Kind != "":
+		return []string{tasks.Queue(f.Kind), tasks.BulkQueue(f.Kind)}
+	}
+	return tasks.Queues()
+}
+
+// FindDead returns the dead letter of a task with what it was handed over
+// with. ErrNotDead tells that the task is none, ErrNotFound that there is no
+// such task.
+func (s *Store) FindDead(ctx context.Context, id string) (Dead, error) {
+	d, raw, packed, err := s.findDead(ctx, id)
+	if err != nil {
+		return d, err
+	}
+	m, err := readMessage(raw)
+	if err != nil {
+		return d, fmt.Errorf("read dead letter %s: %w", id, err)
+	}
+	payload := m.payload
+	if m.headers[HeaderPayload] != "" {
+		if payload, _, err = s.largePayload(ctx, packed); err != nil {
+			return d, fmt.Errorf("read the payload of dead letter %s: %w", id, err)
+		}
+	}
+	if d.Payload = payload; !json.Valid(payload) {
+		d.Payload, _ = json.Marshal(string(payload)) // a stranger's task
+	}
+	d.Options = m.options(d.Queue)
+	return d, nil
+}
+
+// options are what the task was handed over with.
+func (m message) options(queue string) *tasks.Options {
+	o := &tasks.Options{Queue: queue, MaxRetry: &m.maxRetry, Retention: tasks.Duration(m.retention), Timeout: tasks.Duration(tasks.DefaultTimeout)}
+	if d, err := time.ParseDuration(m.headers[HeaderTimeout]); err == nil && d > 0 {
+		o.Timeout = tasks.Duration(d)
+	}
+	return o
+}
+
+// findDead reads the record of a dead letter, asynq's message and the payload
+// beside it.
+func (s *Store) findDead(ctx context.Context, id string) (d Dead, msg, packed []byte, err error) {
+	if !tasks.ValidID(id) {
+		return d, nil, nil, ErrNotFound
+	}
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	queues := tasks.Queues()
+	fields := append([]string{"msg", "y_payload"}, deadFields...)
 	cmds, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, id := range ids {
-			p.HMGet(ctx, broker.TaskKey(queue, id), recordFields...)
+		for _, q := range queues {
+			p.HMGet(ctx, broker.TaskKey(q, id), fields...)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read tasks: %w", s.broker.Explain(err))
+		return d, nil, nil, fmt.Errorf("read dead letter %s: %w", id, s.broker.Explain(err))
 	}
-	all := make([]tasks.Task, 0, len(ids))
 	for i, cmd := range cmds {
-		if t, ok := parse(ids[i], queue, cmd.(*redis.SliceCmd).Val()); ok {
-			all = append(all, t)
+		values := cmd.(*redis.SliceCmd).Val()
+		// Without a time of its death of our own it says that of being looked at.
+		if d, ok := parseDead(id, queues[i], values[2:], float64(s.now().Unix())); ok {
+			text, _ := values[0].(string)
+			beside, _ := values[1].(string)
+			return d, []byte(text), []byte(beside), nil
 		}
 	}
-	return all, nil
+	if _, err = s.Get(ctx, id); err == nil {
+		err = ErrNotDead
+	}
+	return d, nil, nil, err
 }
 
 // Payload returns what a task was handed over with.
 func (s *Store) Payload(ctx context.Context, t tasks.Task) (json.RawMessage, error) {
-	// asynq's inspector asks for a queue's registration first.
-	if err := s.Register(ctx); err != nil {
-		return nil, err
-	}
-	info, err := asynq.NewInspectorFromRedisClient(s.broker.Client()).GetTaskInfo(t.Queue, t.ID)
-	if errors.Is(err, asynq.ErrTaskNotFound) {
+	callCtx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	msg, err := s.broker.Client().HGet(callCtx, broker.TaskKey(t.Queue, t.ID), "msg").Bytes()
+	if errors.Is(err, redis.Nil) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the payload of task %s: %w", t.ID, s.broker.Explain(err))
 	}
-	if info.Headers[HeaderPayload] != "" {
+	m, err := readMessage(msg)
+	if err != nil {
+		return nil, fmt.Errorf("read the payload of task %s: %w", t.ID, err)
+	}
+	if m.headers[HeaderPayload] != "" {
 		return s.LargePayload(ctx, t.Queue, t.ID)
 	}
-	return info.Payload, nil
-}
-
-// Replay puts a dead letter back into its queue. ErrNotDead tells that it is
-// none.
-func (s *Store) Replay(ctx context.Context, t tasks.Task) error { return s.moveDead(ctx, t, "replay") }
-
-// Delete deletes a dead letter for good. ErrNotDead tells that it is none.
-func (s *Store) Delete(ctx context.Context, t tasks.Task) error { return s.moveDead(ctx, t, "delete") }
-
-func (s *Store) moveDead(ctx context.Context, t tasks.Task, how string) error {
-	ctx, cancel := s.broker.CallContext(ctx)
-	defer cancel()
-	keys := []string{broker.TaskKey(t.Queue, t.ID), broker.QueueKey(t.Queue, "archived"), broker.QueueKey(t.Queue, "pending")}
-	n, err := replayScript.Run(ctx, s.broker.Client(), keys, t.ID, t.Queue, s.now().UnixNano(), how).Int()
-	if err != nil {
-		return fmt.Errorf("%s dead letter %s: %w", how, t.ID, s.broker.Explain(err))
-	}
-	if n == 0 {
-		return ErrNotDead
-	}
-	return nil
+	return m.payload, nil
 }
 
 // expireDead deletes dead letters that are older than deadFor, a page of each
@@ -162,7 +180,8 @@ func (s *Store) expireDead(ctx context.Context) (int, error) {
 			return n, fmt.Errorf("list old dead letters: %w", s.broker.Explain(err))
 		}
 		for _, id := range ids {
-			if err := s.Delete(ctx, tasks.Task{ID: id, Queue: q}); err == nil {
+			old := Dead{DeadLetter: tasks.DeadLetter{Task: tasks.Task{ID: id, Queue: q}}, fence: anyFence}
+			if answers, err := s.DeleteDead(ctx, old); err == nil && answers[0] == nil {
 				n++
 			}
 		}

@@ -32,16 +32,21 @@ type Events struct {
 	mu      sync.Mutex
 	waiting map[string]map[chan struct{}]struct{}
 	count   int
+
+	watchers *watchers
 }
 
 // NewEvents returns the events of the store's tasks. Run must run for waits to
 // be quick; without it they poll.
 func (s *Store) NewEvents() *Events {
-	return &Events{store: s, waiting: map[string]map[chan struct{}]struct{}{}}
+	return &Events{store: s, waiting: map[string]map[chan struct{}]struct{}{}, watchers: newWatchers()}
 }
 
 // Run listens until ctx ends.
 func (e *Events) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	watching.Go(func() { e.watchers.listen(ctx, e.store.broker) })
+	defer watching.Wait()
 	return broker.Listen(ctx, e.store.broker.Client(), func(_, ended string) { e.announced(ended) }, e.wakeAll, doneChannel)
 }
 

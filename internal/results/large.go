@@ -9,14 +9,16 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
 
 // inlineBytes is the largest payload that travels in asynq's message, and the
 // largest result that is kept as it is. asynq writes the messages of running
-// tasks to Redis again with every heartbeat; larger ones lie compressed beside
-// it, in the task's own hash, so that they live and end with the task.
+// tasks to Redis again with every heartbeat; larger ones lie in the blob store,
+// and the task's own hash says in which blob. Those of bundles, and results for
+// which the store had no room, lie compressed in the hash itself.
 const inlineBytes = 64 << 10
 
 // HeaderPayload tells that the payload lies beside the message.
@@ -59,14 +61,24 @@ func (p *packer) unpackIf(result []byte) []byte {
 
 // LargePayload reads a payload that lies beside its task's message.
 func (s *Store) LargePayload(ctx context.Context, queue, id string) ([]byte, error) {
-	ctx, cancel := s.broker.CallContext(ctx)
+	payload, _, err := s.payloadBeside(ctx, queue, id)
+	return payload, err
+}
+
+// payloadBeside also says which blob it is, if it is one.
+func (s *Store) payloadBeside(ctx context.Context, queue, id string) ([]byte, blob.Ref, error) {
+	call, cancel := s.broker.CallContext(ctx)
 	defer cancel()
-	packed, err := s.broker.Client().HGet(ctx, broker.TaskKey(queue, id), "y_payload").Bytes()
+	beside, err := s.broker.Client().HGet(call, broker.TaskKey(queue, id), "y_payload").Bytes()
 	if errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("payload of task %s: %w", id, ErrNotFound)
+		return nil, blob.Ref{}, fmt.Errorf("payload of task %s: %w", id, ErrNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the payload of task %s: %w", id, s.broker.Explain(err))
+		return nil, blob.Ref{}, fmt.Errorf("read the payload of task %s: %w", id, s.broker.Explain(err))
 	}
-	return s.packer.unpack(packed)
+	payload, ref, err := s.largePayload(ctx, beside)
+	if err != nil {
+		err = fmt.Errorf("read the payload of task %s: %w", id, err)
+	}
+	return payload, ref, err
 }

@@ -1,52 +1,108 @@
 package results
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// encode writes the message that asynq keeps of a task. asynq exports no
-// encoder; its client, run against a catcher, gives the same bytes at 30 times
-// the cost. TestEncode_WritesWhatAsynqWrites fails if asynq's form changes.
-func encode(a *Admission) []byte {
-	r, o := a.Request, a.Request.Options
-	limit := (time.Duration(o.Timeout) + TimeoutGrace).Round(time.Second)
-	b := make([]byte, 0, len(a.ID)+len(r.Kind)+len(r.Payload)+len(o.Queue)+96)
-	b = appendText(b, 1, r.Kind)
-	if len(r.Payload) > 0 {
-		b = protowire.AppendBytes(protowire.AppendTag(b, 2, protowire.BytesType), r.Payload)
-	}
-	b = appendText(b, 3, a.ID)
-	b = appendText(b, 4, o.Queue)
-	b = appendNumber(b, 5, int64(*o.MaxRetry))
-	b = appendNumber(b, 8, int64(limit.Seconds()))
-	b = appendNumber(b, 12, retentionSeconds(o))
-	if a.bundle {
-		b = appendHeader(b, HeaderBundle, "1")
-	}
-	if len(r.Payload) == 0 {
-		b = appendHeader(b, HeaderPayload, "beside")
-	}
-	return appendHeader(b, HeaderTimeout, o.Timeout.String())
+// Fields of asynq's message (v0.26) that are read or reset here. asynq exports
+// no decoder.
+const (
+	msgType       = 1
+	msgPayload    = 2
+	msgRetry      = 5
+	msgRetried    = 6
+	msgError      = 7
+	msgLastFailed = 11
+	msgRetention  = 12
+	msgHeaders    = 15
+)
+
+var errMessage = errors.New("asynq's message cannot be read")
+
+// message is what asynq's message says of a task.
+type message struct {
+	kind      string
+	payload   []byte
+	headers   map[string]string
+	maxRetry  int
+	retried   int
+	retention time.Duration
+	// fresh is the message of the same task that was never tried.
+	fresh []byte
 }
 
-func appendText(b []byte, field protowire.Number, text string) []byte {
-	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), text)
-}
-
-// appendNumber leaves zero out, as protobuf does.
-func appendNumber(b []byte, field protowire.Number, n int64) []byte {
-	if n == 0 {
-		return b
+// readMessage reads asynq's message for a task.
+func readMessage(raw []byte) (message, error) {
+	m := message{headers: map[string]string{}, fresh: make([]byte, 0, len(raw))}
+	for rest := raw; len(rest) > 0; {
+		number, kind, n := protowire.ConsumeField(rest)
+		if n < 0 {
+			return message{}, fmt.Errorf("%w: %w", errMessage, protowire.ParseError(n))
+		}
+		field := rest[:n]
+		rest = rest[n:]
+		if number != msgRetried && number != msgError && number != msgLastFailed {
+			m.fresh = append(m.fresh, field...)
+		}
+		_, _, tag := protowire.ConsumeTag(field)
+		if err := m.read(number, kind, field[tag:]); err != nil {
+			return message{}, err
+		}
 	}
-	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), uint64(n))
+	return m, nil
 }
 
-// appendHeader writes an entry of the headers: a message of a key and a value.
-func appendHeader(b []byte, key, value string) []byte {
-	const tags = 2 // one byte each
-	size := tags + protowire.SizeBytes(len(key)) + protowire.SizeBytes(len(value))
-	b = protowire.AppendVarint(protowire.AppendTag(b, 15, protowire.BytesType), uint64(size))
-	return appendText(appendText(b, 1, key), 2, value)
+// read takes one field over. Fields of another type than asynq's are not its
+// own.
+func (m *message) read(number protowire.Number, kind protowire.Type, value []byte) error {
+	switch kind {
+	case protowire.VarintType:
+		v, _ := protowire.ConsumeVarint(value)
+		switch number {
+		case msgRetry:
+			m.maxRetry = int(int32(v)) //nolint:gosec // as protobuf reads an int32
+		case msgRetried:
+			m.retried = int(int32(v)) //nolint:gosec // as above
+		case msgRetention:
+			m.retention = time.Duration(int64(v)) * time.Second //nolint:gosec // as above
+		}
+	case protowire.BytesType:
+		v, _ := protowire.ConsumeBytes(value)
+		switch number {
+		case msgType:
+			m.kind = string(v)
+		case msgPayload:
+			m.payload = v
+		case msgHeaders:
+			return m.readHeader(v)
+		}
+	}
+	return nil
+}
+
+// readHeader reads one entry of a map: key 1, value 2.
+func (m *message) readHeader(entry []byte) error {
+	var key, value string
+	for len(entry) > 0 {
+		number, kind, n := protowire.ConsumeField(entry)
+		if n < 0 {
+			return fmt.Errorf("%w: a header: %w", errMessage, protowire.ParseError(n))
+		}
+		if kind == protowire.BytesType {
+			_, _, tag := protowire.ConsumeTag(entry)
+			v, _ := protowire.ConsumeBytes(entry[tag:n])
+			if number == 1 {
+				key = string(v)
+			} else {
+				value = string(v)
+			}
+		}
+		entry = entry[n:]
+	}
+	m.headers[key] = value
+	return nil
 }

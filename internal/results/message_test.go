@@ -2,118 +2,71 @@ package results
 
 import (
 	"bytes"
-	"context"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
-
-	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
 
-// asynqs has asynq's own client write its message: it runs against a catcher
-// that keeps the message and sends nothing.
-func asynqs(t *testing.T, id string, r tasks.Request, headers map[string]string) []byte {
+func encoded(t testing.TB, opts ...tasks.Option) []byte {
 	t.Helper()
-	var msg []byte
-	catcher := broker.Intercept(unreachable{}, func(ctx context.Context, call broker.Call) *redis.Cmd {
-		cmd := redis.NewCmd(ctx)
-		cmd.SetVal(int64(1))
-		msg, _ = call.Args[0].([]byte)
-		return cmd
-	})
-	o := r.Options
-	limit := (time.Duration(o.Timeout) + TimeoutGrace).Round(time.Second)
-	_, err := asynq.NewClientFromRedisClient(catcher).Enqueue(asynq.NewTaskWithHeaders(r.Kind, r.Payload, headers),
-		asynq.TaskID(id), asynq.Queue(o.Queue), asynq.MaxRetry(*o.MaxRetry), asynq.Timeout(limit),
-		asynq.Retention(time.Duration(o.Retention)))
-	if err != nil || msg == nil {
-		t.Fatalf("asynq wrote no message: %v", err)
-	}
-	return msg
-}
-
-// unreachable answers the one command that asynq's client sends beside its
-// script: it registers the queue.
-type unreachable struct{ redis.UniversalClient }
-
-func (unreachable) SAdd(ctx context.Context, _ string, _ ...any) *redis.IntCmd {
-	return redis.NewIntCmd(ctx)
-}
-
-func TestEncode_WritesWhatAsynqWrites(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name    string
-		payload string
-		opts    []tasks.Option
-	}{
-		{"the defaults", `{"query":"x"}`, nil},
-		{"every option", `{"query":"größer"}`, []tasks.Option{tasks.WithQueue("bulk"), tasks.WithTimeout(1500 * time.Millisecond),
-			tasks.WithMaxRetry(25), tasks.WithRetention(30 * 24 * time.Hour)}},
-		{"no retries", `{"query":"x"}`, []tasks.Option{tasks.WithMaxRetry(0), tasks.WithRetention(time.Second)}},
-		{"a long payload", `{"query":"` + strings.Repeat("a", 999) + `"}`, nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := tasks.Request{Kind: "search", Payload: []byte(tt.payload)}
-			for _, o := range tt.opts {
-				o(&r.Options)
-			}
-			r, err := r.Check(time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := asynqs(t, "an-id", r, map[string]string{HeaderTimeout: r.Options.Timeout.String()})
-			if got := encode(&Admission{ID: "an-id", Request: r}); !bytes.Equal(got, want) {
-				t.Errorf("got  %q\nwant %q", got, want)
-			}
-		})
-	}
-}
-
-func TestEncode_Marks(t *testing.T) {
-	t.Parallel()
-	r, err := (tasks.Request{Kind: "search", Payload: []byte(`{"query":"x"}`)}).Check(time.Now())
+	r, err := tasks.Search.New(tasks.SearchPayload{Query: "q"}, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	beside := r
-	beside.Payload = nil
-	tests := []struct {
-		name, header, value string
-		admission           Admission
-	}{
-		{"a payload that lies beside", HeaderPayload, "beside", Admission{ID: "an-id", Request: beside}},
-		{"a bundle", HeaderBundle, "1", Admission{ID: "an-id", Request: r, bundle: true}},
+	if r, err = r.Check(time.Now()); err != nil {
+		t.Fatal(err)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			got := encode(&tt.admission)
-			// A map has no order, so asynq may write its two headers either way around.
-			limit := appendHeader(nil, HeaderTimeout, r.Options.Timeout.String())
-			mark := appendHeader(nil, tt.header, tt.value)
-			want := asynqs(t, "an-id", tt.admission.Request, map[string]string{HeaderTimeout: r.Options.Timeout.String(), tt.header: tt.value})
-			if len(got) != len(want) || !bytes.Contains(want, limit) || !bytes.Contains(want, mark) ||
-				!bytes.Equal(got, append(append(bytes.Clone(want[:len(want)-len(limit)-len(mark)]), mark...), limit...)) {
-				t.Errorf("got  %q\nwant %q", got, want)
-			}
-		})
+	return encode(&Admission{ID: "id", Request: r})
+}
+
+func TestReadMessage_ReadsWhatAsynqWrites(t *testing.T) {
+	t.Parallel()
+	msg := encoded(t, tasks.WithMaxRetry(5), tasks.WithTimeout(1234*time.Millisecond), tasks.WithRetention(time.Hour))
+	m, err := readMessage(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.kind != "search" || string(m.payload) != `{"query":"q"}` || m.maxRetry != 5 || m.retried != 0 ||
+		m.retention != time.Hour || m.headers[HeaderTimeout] != "1.234s" {
+		t.Errorf("got %+v", m)
+	}
+	if !bytes.Equal(m.fresh, msg) {
+		t.Error("a message that was never tried is changed")
 	}
 }
 
-func BenchmarkEncode(b *testing.B) {
-	r, err := (tasks.Request{Kind: "search", Payload: []byte(`{"query":"x"}`)}).Check(time.Now())
-	if err != nil {
-		b.Fatal(err)
+func TestAlike(t *testing.T) {
+	t.Parallel()
+	same := [][2]string{
+		{"host answered 503 for zip; it asks to wait 30s", "host answered 502 for zip; it asks to wait 1s"},
+		{`no file "a.go" in v1.2.3`, `no file "b/c.go" in v0.0.1`},
+		{"fetch https://a.example/x?y=1: gone", "fetch http://b.example/z: gone"},
+		{"task 0198c0de-0000-7000-8000-00000000abcd is gone", "task 0198ffff-1111-7222-8333-444455556666 is gone"},
+		{"sum 0123456789abcdef differs", "sum fedcba98765432100 differs"},
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		encode(&Admission{ID: "0197a7a5-6a5e-7cde-8f00-0123456789ab", Request: r})
+	for _, s := range same {
+		if a, b := alike(s[0]), alike(s[1]); a != b {
+			t.Errorf("got %q and %q, want the same", a, b)
+		}
 	}
+	if alike("the memory limit was passed") == alike("the time limit was passed") {
+		t.Error("different faults are alike")
+	}
+}
+
+func FuzzReadMessage(f *testing.F) {
+	f.Add(encoded(f))
+	f.Add([]byte("\x30\x03\x7a\x02\x0a\x00"))
+	f.Add([]byte{0x7a, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		m, err := readMessage(raw)
+		if err != nil {
+			return
+		}
+		again, err := readMessage(m.fresh)
+		if err != nil || again.retried != 0 || !bytes.Equal(again.fresh, m.fresh) || !bytes.Equal(again.payload, m.payload) {
+			t.Errorf("a fresh message is not fresh: %v", err)
+		}
+	})
 }

@@ -62,6 +62,7 @@ func (s *Store) Recover(ctx context.Context, report func(nodes []string, did Rec
 	// Apart, because it may take longer than a lease.
 	var batches sync.WaitGroup
 	batches.Go(func() { s.tendBatches(ctx) })
+	batches.Go(func() { s.tendBlobs(ctx) })
 	defer batches.Wait()
 	tick := time.NewTicker(recoverEvery)
 	defer tick.Stop()

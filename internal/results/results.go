@@ -25,6 +25,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -66,13 +67,18 @@ type Store struct {
 	admitted *combiner[*Admission, error]
 	noted    *combiner[unit, struct{}]
 	packer   *packer
+	blobs    *blob.Store
 	memory   guard
 	rates    rates
 }
 
-// New returns the records in the broker's Redis.
-func New(b *broker.Broker) *Store {
-	s := &Store{broker: b, now: time.Now, packer: newPacker()}
+// New returns the records in the broker's Redis, with a blob store there too.
+func New(b *broker.Broker) *Store { return NewWith(b, blob.New(b)) }
+
+// NewWith returns the records in the broker's Redis; large payloads and results
+// lie in the blob store.
+func NewWith(b *broker.Broker, blobs *blob.Store) *Store {
+	s := &Store{broker: b, now: time.Now, packer: newPacker(), blobs: blobs}
 	s.admitted = &combiner[*Admission, error]{broker: b, most: 200, flights: 2, send: s.admit}
 	s.noted = &combiner[unit, struct{}]{broker: b, most: 500, flights: 1, send: s.noteEnded}
 	return s
@@ -81,7 +87,7 @@ func New(b *broker.Broker) *Store {
 // recordFields are read in this order by parse.
 var recordFields = []string{
 	"state", "y_final", "y_in", "y_att", "y_start", "y_fin", "y_node", "y_peak",
-	"y_reason", "y_msg", "y_again", "y_fields", "result",
+	"y_reason", "y_msg", "y_again", "y_fields", "y_re", "y_prog", "result",
 }
 
 // Get returns a task with its result or error. It is looked for in the given
@@ -106,8 +112,8 @@ func (s *Store) Get(ctx context.Context, id string, queues ...string) (tasks.Tas
 	}
 	for i, cmd := range cmds {
 		if t, ok := parse(id, queues[i], cmd.(*redis.SliceCmd).Val()); ok {
-			t.Result = s.packer.unpackIf(t.Result)
-			return t, nil
+			err := s.resolve(ctx, &t)
+			return t, err
 		}
 	}
 	if batch, n, ok := splitItem(id); ok {
@@ -140,6 +146,8 @@ func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 		EnqueuedAt: moment("y_in"), StartedAt: moment("y_start"), FinishedAt: moment("y_fin"),
 		Node: f["y_node"], PeakMemory: number("y_peak"),
 	}
+	t.Replayed = parseReplayed(f["y_re"])
+	t.Progress = parseProgress(f["y_prog"], t)
 	// asynq has no state for canceled: such a task lies among its completed ones.
 	if t.State == tasks.Completed && f["y_final"] != "" {
 		t.State = tasks.State(f["y_final"])

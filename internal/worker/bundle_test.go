@@ -180,11 +180,11 @@ func TestBundle_WhatFailsGoesOnAlone(t *testing.T) {
 		t.Errorf("got %+v", info)
 	}
 	store := results.New(y.broker)
-	dead, err := store.Dead(t.Context(), results.DeadFilter{Reason: tasks.ReasonNotFound})
-	if err != nil || len(dead) != 1 || dead[0].ID != "b.3" {
+	dead, err := store.DeadPage(t.Context(), tasks.DeadFilter{Reason: tasks.ReasonNotFound}, "", 10)
+	if err != nil || len(dead.Letters) != 1 || dead.Letters[0].ID != "b.3" {
 		t.Fatalf("dead letters: got %+v, %v", dead, err)
 	}
-	if payload, err := store.Payload(t.Context(), dead[0]); err != nil || !strings.Contains(string(payload), `"q3"`) {
+	if payload, err := store.Payload(t.Context(), dead.Letters[0].Task); err != nil || !strings.Contains(string(payload), `"q3"`) {
 		t.Errorf("payload: got %s, %v", payload, err)
 	}
 }

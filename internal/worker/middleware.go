@@ -11,6 +11,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/isolation"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -50,10 +51,13 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
 		ctx, r.used = isolation.WithAttempt(ctx, id, isolation.Limits{Wall: r.timeout})
+		reports := &progress.Throttle{Send: func(ctx context.Context, p tasks.Progress) { w.attempts.Progress(ctx, id, p) }}
 		defer func() { l.queue.Ended(r.took) }()
-		outcome := judge(attempt(ctx, r))
+		outcome := judge(attempt(progress.With(ctx, reports.Report), r))
+		reports.Close()
 		outcome.PeakMemory = r.used.PeakMemory()
 		w.metrics.ended(r, outcome)
+		w.attempts.KeepResult(actx, queue, id, &outcome)
 		w.attempts.Ended(id, outcome)
 		return asynqError(outcome)
 	})
@@ -204,7 +208,10 @@ func (w *Worker) payload(ctx context.Context, t *asynq.Task, queue, id string) (
 	if t.Headers()[results.HeaderPayload] == "" {
 		return t.Payload(), nil
 	}
-	payload, err := w.store.LargePayload(ctx, queue, id)
+	payload, err := w.attempts.LargePayload(ctx, queue, id)
+	if lost, ok := errors.AsType[*fault.Error](err); ok {
+		return nil, lost // another attempt would not find it either
+	}
 	if err != nil {
 		return nil, fault.RetryableError(tasks.ReasonUpstream, "the payload could not be read").Because(err)
 	}

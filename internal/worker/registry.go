@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/jobs/configgen"
@@ -28,6 +29,9 @@ type Registry struct {
 	Jobs Jobs
 	// Runners are the child processes in which some of them do their work.
 	Runners *Runners
+	// Blobs is where large payloads, results and uploaded documents lie; nil
+	// means in the broker's Redis.
+	Blobs *blob.Store
 
 	replica *library.Replica
 	client  redis.UniversalClient // the replica's own: it blocks
@@ -38,6 +42,9 @@ type Registry struct {
 type RegistryConfig struct {
 	// DataDir keeps the index between starts; empty means a temporary one.
 	DataDir string
+	// BlobDir is the shared directory of large payloads and results; empty means
+	// that they lie in Redis.
+	BlobDir string
 	// Slots is how many tasks of a kind run at once, as in Config.
 	Slots map[string]int
 	// Inline runs every job in this process; otherwise Sandbox says what happens
@@ -78,11 +85,15 @@ func OpenRegistry(ctx context.Context, cfg RegistryConfig, b *broker.Broker, log
 	if cfg.DataDir != "" {
 		dir = filepath.Join(cfg.DataDir, "library")
 	}
+	blobs, err := blob.Open(b, cfg.BlobDir)
+	if err != nil {
+		return nil, err
+	}
 	writer, err := library.NewWriter(b.Client(), 0)
 	if err != nil {
 		return nil, fmt.Errorf("open the library: %w", err)
 	}
-	r := &Registry{Jobs: Jobs{}, client: b.Dedicated(2), fetcher: documentparse.NewFetcher(cfg.Documents)}
+	r := &Registry{Jobs: Jobs{}, Blobs: blobs, client: b.Dedicated(2), fetcher: documentparse.NewFetcher(cfg.Documents)}
 	if r.replica, err = library.Open(ctx, library.Config{Dir: dir, Log: log}, r.client); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the library's index: %w", err), r.Close())
 	}
@@ -101,7 +112,7 @@ func OpenRegistry(ctx context.Context, cfg RegistryConfig, b *broker.Broker, log
 	}
 	parses := documentparse.New(documentparse.Collaborators{
 		Parse: isolation.Remote(pools[tasks.DocumentParse.Name()], parseFunc, documentparse.Parse),
-		Fetch: r.fetcher.Fetch, Index: writer.Put,
+		Fetch: r.fetcher.Fetch, Blob: blobs.Get, Index: writer.Put,
 	})
 
 	Register(r.Jobs, tasks.Search, searches.Handle)

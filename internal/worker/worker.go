@@ -26,6 +26,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/memwatch"
 	"github.com/jobyard/jobyard/internal/results"
@@ -138,8 +139,12 @@ func New(cfg Config, b *broker.Broker, jobs *Registry, log zerolog.Logger, reg p
 	}
 	salt := make([]byte, 3)
 	rand.Read(salt) // never fails
+	blobs := jobs.Blobs
+	if blobs == nil {
+		blobs = blob.New(b)
+	}
 	w := &Worker{
-		cfg: cfg, broker: b, store: results.New(b), jobs: jobs.Jobs, runners: jobs.Runners, log: log, metrics: newMetrics(reg),
+		cfg: cfg, broker: b, store: results.NewWith(b, blobs), jobs: jobs.Jobs, runners: jobs.Runners, log: log, metrics: newMetrics(reg),
 		meter: memwatch.NewMeter(), node: memwatch.NewNode(), leaks: jobs.Runners.detector(log), host: host, started: time.Now(),
 		id: fmt.Sprintf("%.40s-%s", host, hex.EncodeToString(salt)),
 	}

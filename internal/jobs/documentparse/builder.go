@@ -44,7 +44,13 @@ type builder struct {
 	warned   map[string]bool
 
 	size, headings, codes, tables int
+
+	report func(tasks.Progress) // nil where nobody wants to know how far it is
+	source int                  // bytes of the document
 }
+
+// reportEvery is how many blocks are added between two reports.
+const reportEvery = 64
 
 func newBuilder(sha string, base linkBase) *builder {
 	return &builder{sha: sha, base: base, metadata: map[string]any{}, warned: map[string]bool{}}
@@ -83,6 +89,9 @@ func (b *builder) add(bl block) {
 		bl.text = clip(bl.text, room)
 	}
 	b.blocks = append(b.blocks, bl)
+	if b.report != nil && len(b.blocks)%reportEvery == 0 {
+		b.report(tasks.Progress{Done: int64(b.size), Total: int64(max(b.source, b.size))})
+	}
 }
 
 // paragraph adds plain text; tight joins it to the block before.

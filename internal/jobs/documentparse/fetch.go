@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -123,7 +124,7 @@ func (f *Fetcher) read(ctx context.Context, resp *http.Response) (Fetched, error
 	if resp.ContentLength > f.cfg.MaxBytes {
 		return Fetched{}, tooLarge()
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, f.cfg.MaxBytes+1))
+	data, err := io.ReadAll(progress.Reader(ctx, io.LimitReader(resp.Body, f.cfg.MaxBytes+1), resp.ContentLength))
 	if err != nil {
 		return Fetched{}, networkFault(ctx, err)
 	}

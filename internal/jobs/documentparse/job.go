@@ -11,6 +11,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/library"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -46,11 +47,15 @@ func (j *Job) Handle(ctx context.Context, p tasks.DocumentParsePayload) (tasks.D
 	if p.Index && j.with.Index == nil {
 		return none, fault.PermanentError(tasks.ReasonRejected, "this worker has no library to index into: leave payload.index out")
 	}
-	in, at, err := j.input(ctx, p)
+	begun := 0.0
+	if p.Source.URL != "" {
+		begun = 0.4
+	}
+	in, at, err := j.input(progress.Part(ctx, 0, begun, "fetch the document"), p)
 	if err != nil {
 		return none, err
 	}
-	res, err := j.with.Parse(ctx, in)
+	res, err := j.with.Parse(progress.Part(ctx, begun, 0.9, "parse the document"), in)
 	if err != nil {
 		return none, err
 	}
@@ -60,6 +65,7 @@ func (j *Job) Handle(ctx context.Context, p tasks.DocumentParsePayload) (tasks.D
 	if !p.Index {
 		return res, nil
 	}
+	progress.Report(ctx, tasks.Progress{Fraction: 0.9, Message: "index the document"})
 	if res.Token, err = j.with.Index(ctx, libraryDocument(p, res, at)); err != nil {
 		return none, fmt.Errorf("index document: %w", err)
 	}

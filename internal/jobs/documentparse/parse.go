@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -31,6 +32,7 @@ func Parse(ctx context.Context, in Input) (tasks.DocumentParseResult, error) {
 		return none, fault.PermanentError(tasks.ReasonTooLarge,
 			"the document has %d bytes; the limit is %d: send it in parts", len(in.Data), maxInput)
 	}
+	progress.Report(ctx, tasks.Progress{}) // from here on it counts as begun
 	f, err := detectFormat(in)
 	if err != nil {
 		return none, err
@@ -44,7 +46,9 @@ func Parse(ctx context.Context, in Input) (tasks.DocumentParseResult, error) {
 	b := newBuilder(hex.EncodeToString(sum[:]), newLinkBase(in.URI))
 	cs.record(b)
 	b.filename = in.baseName()
-	if err := read(ctx, b, f, cleanText(text), in); err != nil {
+	text = cleanText(text)
+	b.report, b.source = progress.Of(ctx), len(text)
+	if err := read(ctx, b, f, text, in); err != nil {
 		return none, fmt.Errorf("parse %s: %w", f, err)
 	}
 	if err := ctx.Err(); err != nil {

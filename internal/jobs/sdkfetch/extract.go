@@ -14,6 +14,7 @@ import (
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/license"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/npm"
 	"github.com/jobyard/jobyard/internal/library"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -66,7 +67,7 @@ func (x *Extracted) warn(format string, args ...any) {
 // Extract opens an archive and reads what is wanted. It is pure: it uses no
 // network, no disk and no clock.
 func Extract(ctx context.Context, a Archive) (Extracted, error) {
-	c, err := open(ctx, a)
+	c, err := open(progress.Part(ctx, 0, 0.4, "unpack the archive"), a)
 	if err != nil {
 		return Extracted{}, unpacking(err)
 	}
@@ -83,10 +84,11 @@ func Extract(ctx context.Context, a Archive) (Extracted, error) {
 	if a.Files {
 		x.files(c)
 	}
+	reading := progress.Part(ctx, 0.4, 1, "read the API")
 	if a.Ecosystem == "go" {
-		err = x.golang(ctx, a, c)
+		err = x.golang(reading, a, c)
 	} else {
-		err = x.node(ctx, a, c)
+		err = x.node(reading, a, c)
 	}
 	x.trimAPI()
 	return x, err

@@ -9,7 +9,16 @@ import (
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/npm"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/upstream"
 	"github.com/jobyard/jobyard/internal/library"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
+)
+
+// How much of a fetch is done once the version is found, the archive is there,
+// and it has been read.
+const (
+	resolved   = 0.1
+	downloaded = 0.6
+	extracted  = 0.95
 )
 
 // maxVersions bounds the versions that a result lists.
@@ -85,6 +94,7 @@ func (f *fetch) run(ctx context.Context) error {
 	if err != nil || !f.payload.Index {
 		return err
 	}
+	progress.Report(ctx, tasks.Progress{Fraction: extracted, Message: "index the package"})
 	token, err := f.job.index(ctx, f.document(x))
 	if err != nil {
 		return fmt.Errorf("index %s@%s: %w", f.result.Name, f.result.Version, err)
@@ -102,7 +112,7 @@ func (f *fetch) wantsArchive() bool {
 // extract opens the archive and takes over what was asked for.
 func (f *fetch) extract(ctx context.Context, data []byte) (Extracted, error) {
 	p := f.payload
-	x, err := f.job.parse(ctx, Archive{
+	x, err := f.job.parse(progress.Part(ctx, downloaded, extracted, "read the archive"), Archive{
 		Ecosystem: p.Ecosystem, Name: p.Name, Version: f.result.Version, Data: data, Limits: f.job.cfg.Archive,
 		Readme: p.Wants("readme") || p.Index, API: p.Wants("api") || p.Index, Files: p.Wants("files"), Sections: p.Index,
 	})

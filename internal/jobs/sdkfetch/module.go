@@ -9,13 +9,14 @@ import (
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/gomod"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
 // module fetches a Go module.
 func (f *fetch) module(ctx context.Context) (Extracted, error) {
 	c := f.job.mods
-	found, err := c.Resolve(ctx, f.trace, f.payload.Name, f.payload.Version)
+	found, err := c.Resolve(progress.Part(ctx, 0, resolved, "find the version"), f.trace, f.payload.Name, f.payload.Version)
 	if err != nil {
 		return Extracted{}, err
 	}
@@ -29,7 +30,7 @@ func (f *fetch) module(ctx context.Context) (Extracted, error) {
 	})
 	if f.wantsArchive() {
 		g.Go(func() (err error) {
-			zip, err = c.Zip(gctx, f.trace, f.payload.Name, found.Version)
+			zip, err = c.Zip(progress.Part(gctx, resolved, downloaded, "download the archive"), f.trace, f.payload.Name, found.Version)
 			return err
 		})
 	}

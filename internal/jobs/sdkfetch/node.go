@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/npm"
+	"github.com/jobyard/jobyard/internal/progress"
 )
 
 // node fetches an npm package.
@@ -14,7 +15,7 @@ func (f *fetch) node(ctx context.Context) (Extracted, error) {
 	if err := npm.CheckSpec(f.payload.Version); err != nil {
 		return Extracted{}, err
 	}
-	p, err := f.job.npm.Packument(ctx, f.trace, f.payload.Name)
+	p, err := f.job.npm.Packument(progress.Part(ctx, 0, resolved, "find the version"), f.trace, f.payload.Name)
 	if err != nil {
 		return Extracted{}, err
 	}
@@ -30,7 +31,7 @@ func (f *fetch) node(ctx context.Context) (Extracted, error) {
 		f.warn("the archive was not fetched, so its bytes are not verified")
 		return Extracted{}, nil
 	}
-	data, err := f.job.npm.Tarball(ctx, f.trace, p, version)
+	data, err := f.job.npm.Tarball(progress.Part(ctx, resolved, downloaded, "download the archive"), f.trace, p, version)
 	if err != nil {
 		return Extracted{}, err
 	}

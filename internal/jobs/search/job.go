@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jobyard/jobyard/internal/library"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -87,6 +88,7 @@ func (j *Job) await(ctx context.Context, token string) (stale bool, err error) {
 	if token == "" {
 		return false, nil
 	}
+	progress.Report(ctx, tasks.Progress{Message: "wait until the index has the write with the token"})
 	waiting, stop := context.WithTimeout(ctx, j.cfg.MaxWait)
 	defer stop()
 	err = j.library.WaitFor(waiting, token)

@@ -78,6 +78,7 @@ type reading struct {
 	packed int64
 	total  int64
 	kept   int64
+	files  int // in the archive, where that is known
 	keep   Keep
 	out    Contents
 }

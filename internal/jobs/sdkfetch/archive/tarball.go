@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/jobyard/jobyard/internal/progress"
 )
 
 // ReadTarball reads a gzipped tar and strips the first element of each path, as
 // npm does, whatever it is called.
 func ReadTarball(ctx context.Context, data []byte, l Limits, keep Keep) (Contents, error) {
-	gz, err := gzip.NewReader(bytes.NewReader(data))
+	gz, err := gzip.NewReader(progress.Reader(ctx, bytes.NewReader(data), int64(len(data))))
 	if err != nil {
 		return Contents{}, damaged(err)
 	}

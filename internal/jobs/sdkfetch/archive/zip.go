@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/dirhash"
+
+	"github.com/jobyard/jobyard/internal/progress"
+	"github.com/jobyard/jobyard/tasks"
 )
 
 // ReadZip reads a module zip, all of whose files must lie below prefix, and
@@ -34,6 +37,7 @@ func ReadZip(ctx context.Context, data []byte, prefix string, l Limits, keep Kee
 		byName[f.Name] = f
 		names = append(names, f.Name)
 	}
+	r.files = len(names)
 	// One pass unpacks for both the hash and what is kept.
 	hash, err := dirhash.Hash1(names, func(name string) (io.ReadCloser, error) { return r.open(byName[name], prefix) })
 	if err != nil {
@@ -70,6 +74,7 @@ func (r *reading) open(f *zip.File, prefix string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	name, size := strings.TrimPrefix(f.Name, prefix), int64(f.UncompressedSize64)
+	progress.Report(r.ctx, tasks.Progress{Done: int64(len(r.out.Files)), Total: int64(r.files)})
 	r.list(name, size)
 	// The declared size is what zip lets through at most, so it bounds the copy.
 	in := io.Reader(counted{r, io.LimitReader(rc, size+1)})

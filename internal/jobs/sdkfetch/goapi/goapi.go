@@ -20,6 +20,9 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/jobyard/jobyard/internal/progress"
+	"github.com/jobyard/jobyard/tasks"
 )
 
 // MaxFileBytes is the largest source file that is read: larger ones are tables,
@@ -68,10 +71,11 @@ func Scan(ctx context.Context, modulePath string, files map[string][]byte, maxSy
 			s.dirs[path.Dir(p)] = append(s.dirs[path.Dir(p)], path.Base(p))
 		}
 	}
-	for _, dir := range slices.Sorted(maps.Keys(s.dirs)) {
+	for i, dir := range slices.Sorted(maps.Keys(s.dirs)) {
 		if err := ctx.Err(); err != nil {
 			return Result{}, fmt.Errorf("read the API of %s: %w", modulePath, err)
 		}
+		progress.Report(ctx, tasks.Progress{Done: int64(i), Total: int64(len(s.dirs))})
 		slices.Sort(s.dirs[dir])
 		s.directory(dir, path.Join(modulePath, dir))
 	}

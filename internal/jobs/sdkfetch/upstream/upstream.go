@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -151,6 +152,9 @@ func (c *Client) Stream(ctx context.Context, t *Trace, r Request, decode func(io
 		return tooLarge(r, limit)
 	}
 	body := &bounded{from: resp.Body, left: limit}
+	if r.Archive {
+		body.from = progress.Reader(ctx, resp.Body, resp.ContentLength)
+	}
 	err = decode(body)
 	switch {
 	case body.over:
