@@ -138,7 +138,7 @@ func TestMemory_fiftyDocumentsOfAMegabyte(t *testing.T) {
 	}
 	parse(0, "# Document 0") // all is in place
 	before, beforeAll := p.rss(t)
-	for n := uint64(1); n <= 50; n++ {
+	for n := uint64(1); n <= documents; n++ {
 		parse(n, document(n))
 		if n%10 == 0 {
 			own, all := p.rss(t)

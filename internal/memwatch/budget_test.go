@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,6 +133,7 @@ func TestBudget_nobodyPassesAWaiter(t *testing.T) {
 		s := newStage(t, map[string]int64{"large": 600 * mb, "small": 100 * mb})
 		s.set(100)
 		running := admit(t, s.Budget, "large")
+		var mu sync.Mutex
 		var order []string
 		var releases []Release
 		wait := func(kind string) {
@@ -140,6 +142,8 @@ func TestBudget_nobodyPassesAWaiter(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				order, releases = append(order, kind), append(releases, release)
 			}()
 			synctest.Wait()

@@ -135,7 +135,7 @@ func simulateAll(first uint64, n int) []row {
 func TestDetector_simulation(t *testing.T) {
 	n := *traces
 	if testing.Short() || underRace {
-		n = min(n, 100)
+		n = min(n, 20)
 	}
 	// The simulation makes garbage, and the little that stays alive would have it
 	// collected all the time.

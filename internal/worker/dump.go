@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -22,8 +23,7 @@ const maxStacks = 1 << 20
 // While the stacks are read, which takes milliseconds, nothing else runs.
 func (w *Worker) Dump(out io.Writer) error {
 	n := w.Node()
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	b := n.Budget
+	t, b := new(strings.Builder), n.Budget
 	fmt.Fprintf(t, "node %s\t%s, pid %d, version %s, up %s\n", n.ID, n.State, n.PID, n.Version, n.SeenAt.Sub(n.StartedAt).Round(time.Second))
 	fmt.Fprintf(t, "memory\t%s: %d of %d MiB in use, %d reserved, %d left; %d tasks wait for it\n", b.Memory, b.Used>>20, n.MemoryLimit>>20, b.Reserved>>20, b.Room>>20, b.Waiting)
 	fmt.Fprintf(t, "process\t%d MiB resident with its runners, %d MiB live heap, %d goroutines, %d threads, %d files\n", n.RSS>>20, n.HeapLive>>20, n.Goroutines, n.Threads, n.OpenFiles)
@@ -35,13 +35,15 @@ func (w *Worker) Dump(out io.Writer) error {
 		}
 	}
 	w.dumpRunning(t, n)
-	if err := t.Flush(); err != nil {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, err := io.WriteString(table, t.String())
+	if err := errors.Join(err, table.Flush()); err != nil {
 		return fmt.Errorf("write the dump: %w", err)
 	}
 	return dumpStacks(out)
 }
 
-func (w *Worker) dumpRunning(out io.Writer, n broker.Node) {
+func (w *Worker) dumpRunning(out *strings.Builder, n broker.Node) {
 	fmt.Fprint(out, "\ntask\tkind\trunning for\n")
 	for _, l := range w.lanes {
 		running := l.roster.list()
