@@ -98,7 +98,7 @@ func TestHTTP_ExamplesOfTheDocs(t *testing.T) {
 				t.Errorf("%s: %v\n%s", command, err, out)
 			}
 			rest := string(out)
-			for _, part := range strings.Split(want, "…") {
+			for part := range strings.SplitSeq(want, "…") {
 				_, after, found := strings.Cut(rest, strings.TrimSpace(part))
 				if !found {
 					t.Errorf("%s: got\n%s\nwithout %q", command, out, strings.TrimSpace(part))
@@ -122,7 +122,12 @@ func TestHTTP_TLSAndKeysFromOutside(t *testing.T) {
 	secure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
 	token := tokenPattern.FindString(y.run("keys", "add", "shop", "--kinds", "search", "--actions", "enqueue,read", "--in-flight", "1"))
 	url, p := y.serve(secure, "https", "--tls-cert", cert, "--tls-key", key)
-	ask := func(method, path, body, token string) (int, string, *http.Response) {
+	type said struct {
+		status      int
+		text, retry string
+		major       int
+	}
+	ask := func(method, path, body, token string) said {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
 		if err != nil {
@@ -138,7 +143,7 @@ func TestHTTP_TLSAndKeysFromOutside(t *testing.T) {
 		}
 		defer answer.Body.Close()
 		raw, _ := io.ReadAll(answer.Body)
-		return answer.StatusCode, string(raw), answer
+		return said{answer.StatusCode, string(raw), answer.Header.Get("Retry-After"), answer.ProtoMajor}
 	}
 	search := `{"kind":"search","payload":{"query":"x"}}`
 	for _, tt := range []struct {
@@ -150,16 +155,17 @@ func TestHTTP_TLSAndKeysFromOutside(t *testing.T) {
 		{"POST", "/v1/tasks", `{"kind":"config_gen","payload":{"template":"x"}}`, token, 403}, {"DELETE", "/v1/tasks/x", "", token, 403},
 		{"GET", "/v1/queues", "", token, 200}, {"GET", "/v1/audit", "", token, 403},
 	} {
-		status, body, answer := ask(tt.method, tt.path, tt.body, tt.token)
-		if status != tt.want || answer.ProtoMajor != 2 || status == 429 && answer.Header.Get("Retry-After") == "" {
-			t.Errorf("%s %s: got %d %s, want %d", tt.method, tt.path, status, body, tt.want)
+		if got := ask(tt.method, tt.path, tt.body, tt.token); got.status != tt.want || got.major != 2 || got.status == 429 && got.retry == "" {
+			t.Errorf("%s %s: got %+v, want %d", tt.method, tt.path, got, tt.want)
 		}
 	}
-	if answer, err := http.Get("http" + strings.TrimPrefix(url, "https") + "/v1/queues"); err == nil && answer.StatusCode != 400 {
-		t.Errorf("in plain text: got %d", answer.StatusCode)
+	if answer, err := http.Get("http" + strings.TrimPrefix(url, "https") + "/v1/queues"); err == nil {
+		if answer.Body.Close(); answer.StatusCode != http.StatusBadRequest {
+			t.Errorf("in plain text: got %d", answer.StatusCode)
+		}
 	}
 	y.run("keys", "revoke", "shop")
-	brokertest.Until(t, "the key is revoked", func() bool { status, _, _ := ask("GET", "/v1/queues", "", token); return status == 401 })
+	brokertest.Until(t, "the key is revoked", func() bool { return ask("GET", "/v1/queues", "", token).status == 401 })
 	log, err := os.ReadFile(p.log.Name())
 	if err != nil || bytes.Contains(log, []byte(token)) || !bytes.Contains(log, []byte("keys are asked for")) {
 		t.Errorf("got %v, log\n%s", err, log)

@@ -69,19 +69,21 @@ const (
 )
 
 // Enqueue hands over one task and returns it as queued. With an id that is
-// known, the task of that id comes back. Errors are *Problem.
+// known, the task of that id comes back. Errors are *ProblemError.
 func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, error) {
 	if r.Options.ID == "" {
 		r.Options.ID = rand.Text()
 	}
 	var t tasks.Task
-	return t, c.send(ctx, http.MethodPost, "/v1/tasks", nil, r, &t)
+	err := c.send(ctx, request{http.MethodPost, "/v1/tasks", nil}, r, &t)
+	return t, err
 }
 
 // Status returns a task as it is now, with its result or error if it has one.
 func (c *Client) Status(ctx context.Context, id string) (tasks.Task, error) {
 	var t tasks.Task
-	return t, c.send(ctx, http.MethodGet, "/v1/tasks/"+url.PathEscape(id), nil, nil, &t)
+	err := c.send(ctx, request{http.MethodGet, "/v1/tasks/" + url.PathEscape(id), nil}, nil, &t)
+	return t, err
 }
 
 // Wait returns the task once it is final. If ctx ends first it returns the task
@@ -105,7 +107,8 @@ func (c *Client) Do(ctx context.Context, r tasks.Request) (tasks.Task, error) {
 // had ended.
 func (c *Client) Cancel(ctx context.Context, id string) (tasks.Task, error) {
 	var t tasks.Task
-	return t, c.send(ctx, http.MethodDelete, "/v1/tasks/"+url.PathEscape(id), nil, nil, &t)
+	err := c.send(ctx, request{http.MethodDelete, "/v1/tasks/" + url.PathEscape(id), nil}, nil, &t)
+	return t, err
 }
 
 // EnqueueBatch hands over a whole batch, or nothing of it.
@@ -114,26 +117,28 @@ func (c *Client) EnqueueBatch(ctx context.Context, b tasks.Batch) (tasks.BatchIn
 		b.ID = rand.Text()
 	}
 	var info tasks.BatchInfo
-	return info, c.send(ctx, http.MethodPost, "/v1/batches", nil, b, &info)
+	err := c.send(ctx, request{http.MethodPost, "/v1/batches", nil}, b, &info)
+	return info, err
 }
 
 // Batch tells how far a batch is.
 func (c *Client) Batch(ctx context.Context, id string) (tasks.BatchInfo, error) {
 	var info tasks.BatchInfo
-	return info, c.send(ctx, http.MethodGet, "/v1/batches/"+url.PathEscape(id), nil, nil, &info)
+	err := c.send(ctx, request{http.MethodGet, "/v1/batches/" + url.PathEscape(id), nil}, nil, &info)
+	return info, err
 }
 
 // WaitBatch returns the batch once every task of it is final. If ctx ends first
 // it returns how far it was, and the context's error.
 func (c *Client) WaitBatch(ctx context.Context, id string) (tasks.BatchInfo, error) {
 	var info tasks.BatchInfo
-	err := c.until(ctx, "/v1/batches/"+url.PathEscape(id), &info, func() bool { return info.Finished() })
+	err := c.until(ctx, "/v1/batches/"+url.PathEscape(id), &info, func() bool { return !info.FinishedAt.IsZero() })
 	return info, err
 }
 
 // CancelBatch withdraws a batch. ErrFinal tells that it had ended.
 func (c *Client) CancelBatch(ctx context.Context, id string) error {
-	return c.send(ctx, http.MethodDelete, "/v1/batches/"+url.PathEscape(id), nil, nil, &tasks.BatchInfo{})
+	return c.send(ctx, request{http.MethodDelete, "/v1/batches/" + url.PathEscape(id), nil}, nil, &tasks.BatchInfo{})
 }
 
 // BatchResults streams the tasks of a batch in their order, each once it is
@@ -149,7 +154,7 @@ func (c *Client) BatchResults(ctx context.Context, id string) iter.Seq2[tasks.Ta
 			case over:
 				return
 			case err != nil:
-				if p, ok := errors.AsType[*Problem](err); ok || ctx.Err() != nil || fruitless == 4 {
+				if p, ok := errors.AsType[*ProblemError](err); ok || ctx.Err() != nil || fruitless == 4 {
 					if !ok || p.Status < 500 || fruitless == 4 {
 						yield(tasks.Task{}, err)
 						return
@@ -176,7 +181,7 @@ type line struct {
 // stream reads one answer; over tells that the batch's end was reached, or that
 // nobody listens any more.
 func (c *Client) stream(ctx context.Context, id string, next *int, yield func(tasks.Task, error) bool) (over bool, err error) {
-	answer, err := c.ask(ctx, http.MethodGet, "/v1/batches/"+url.PathEscape(id)+"/results", url.Values{"from": {strconv.Itoa(*next)}}, nil)
+	answer, err := c.ask(ctx, request{http.MethodGet, "/v1/batches/" + url.PathEscape(id) + "/results", url.Values{"from": {strconv.Itoa(*next)}}}, nil)
 	if err != nil {
 		return false, err
 	}
@@ -216,7 +221,7 @@ func (c *Client) until(ctx context.Context, path string, into any, there func() 
 			wait = max(time.Millisecond, min(wait, time.Until(end)).Round(time.Millisecond))
 		}
 		started := time.Now()
-		err := c.send(ctx, http.MethodGet, path, url.Values{"wait": {wait.String()}}, nil, into)
+		err := c.send(ctx, request{http.MethodGet, path, url.Values{"wait": {wait.String()}}}, nil, into)
 		if err != nil || there() {
 			return err
 		}

@@ -193,7 +193,7 @@ func TestClient_Full(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err := httpclient.Enqueue(ctx, y, tasks.Search, search("x"))
-	if p, ok := errors.AsType[*httpclient.Problem](err); !ok || p.Status != 429 || p.RetryAfter < time.Second || !strings.Contains(p.Error(), "is full") {
+	if p, ok := errors.AsType[*httpclient.ProblemError](err); !ok || p.Status != 429 || p.RetryAfter < time.Second || !strings.Contains(p.Error(), "is full") {
 		t.Errorf("got %v", err)
 	}
 }

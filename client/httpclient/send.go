@@ -23,8 +23,8 @@ var (
 	ErrFinal = errors.New("it has ended already")
 )
 
-// Problem is a refusal of the API (RFC 9457).
-type Problem struct {
+// ProblemError is a refusal of the API (RFC 9457).
+type ProblemError struct {
 	Status    int     `json:"status"`
 	Title     string  `json:"title"`
 	Detail    string  `json:"detail"`
@@ -41,7 +41,7 @@ type Field struct {
 }
 
 // Error says what is wrong, and in which field first.
-func (p *Problem) Error() string {
+func (p *ProblemError) Error() string {
 	text := fmt.Sprintf("%d %s", p.Status, p.Detail)
 	if len(p.Fields) > 0 {
 		text += ": " + p.Fields[0].Location + ": " + p.Fields[0].Message
@@ -49,13 +49,13 @@ func (p *Problem) Error() string {
 	return text
 }
 
-// Is makes a Problem one of the errors of this package.
-func (p *Problem) Is(target error) bool {
+// Is makes a ProblemError one of the errors of this package.
+func (p *ProblemError) Is(target error) bool {
 	return target == ErrNotFound && p.Status == http.StatusNotFound || target == ErrFinal && p.Status == http.StatusConflict
 }
 
-// As makes a Problem the *tasks.InvalidError that package client would give.
-func (p *Problem) As(target any) bool {
+// As makes a ProblemError the *tasks.InvalidError that package client would give.
+func (p *ProblemError) As(target any) bool {
 	in, ok := target.(**tasks.InvalidError)
 	if !ok || p.Status != http.StatusUnprocessableEntity {
 		return false
@@ -68,14 +68,20 @@ func (p *Problem) As(target any) bool {
 }
 
 // passing tells of refusals that end by themselves.
-func (p *Problem) passing() bool {
+func (p *ProblemError) passing() bool {
 	return p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable
+}
+
+// request is what is asked for.
+type request struct {
+	method, path string
+	query        url.Values
 }
 
 // send asks and reads the answer. While it has patience it asks again where the
 // refusal, or the failure of the network, may pass: every request can be
 // repeated.
-func (c *Client) send(ctx context.Context, method, path string, query url.Values, body, into any) error {
+func (c *Client) send(ctx context.Context, to request, body, into any) error {
 	var raw []byte
 	if body != nil {
 		var err error
@@ -85,8 +91,8 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	deadline := time.Now().Add(c.cfg.Patience)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := c.sendOnce(ctx, method, path, query, raw, into)
-		problem, refused := errors.AsType[*Problem](err)
+		err := c.sendOnce(ctx, to, raw, into)
+		problem, refused := errors.AsType[*ProblemError](err)
 		if err == nil || ctx.Err() != nil || refused && !problem.passing() {
 			return err
 		}
@@ -103,29 +109,29 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 }
 
-func (c *Client) sendOnce(ctx context.Context, method, path string, query url.Values, body []byte, into any) error {
-	answer, err := c.ask(ctx, method, path, query, body)
+func (c *Client) sendOnce(ctx context.Context, to request, body []byte, into any) error {
+	answer, err := c.ask(ctx, to, body)
 	if err != nil {
 		return err
 	}
 	defer answer.Body.Close()
 	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(into); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", path, err)
+		return fmt.Errorf("read the answer of %s: %w", to.path, err)
 	}
 	return nil
 }
 
-// ask sends one request. What is no 2xx is a *Problem.
-func (c *Client) ask(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
-	address := c.base.String() + path
-	if len(query) > 0 {
-		address += "?" + query.Encode()
+// ask sends one request. What is no 2xx is a *ProblemError.
+func (c *Client) ask(ctx context.Context, to request, body []byte) (*http.Response, error) {
+	address := c.base.String() + to.path
+	if len(to.query) > 0 {
+		address += "?" + to.query.Encode()
 	}
 	var in io.Reader
 	if body != nil {
 		in = bytes.NewReader(body)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, address, in)
+	r, err := http.NewRequestWithContext(ctx, to.method, address, in)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
@@ -143,7 +149,7 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 		return answer, nil
 	}
 	defer answer.Body.Close()
-	p := &Problem{}
+	p := &ProblemError{}
 	// What is no problem document is a proxy's; its status says enough.
 	_ = json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(p)
 	p.Status = answer.StatusCode

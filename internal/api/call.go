@@ -53,8 +53,8 @@ func (s *server) log(ctx context.Context) zerolog.Logger {
 	return s.Log.With().Str("request_id", callOf(ctx).id).Logger()
 }
 
-// problemModel is a problem (RFC 9457) with the id of its request.
-type problemModel struct {
+// problemError is a problem (RFC 9457) with the id of its request.
+type problemError struct {
 	*huma.ErrorModel
 	RequestID string `json:"request_id,omitempty"`
 }
@@ -62,7 +62,7 @@ type problemModel struct {
 // withRequestID adds the request's id to every problem on its way out.
 func withRequestID(ctx huma.Context, _ string, v any) (any, error) {
 	if p, ok := v.(*huma.ErrorModel); ok {
-		return problemModel{p, callOf(ctx.Context()).id}, nil
+		return problemError{p, callOf(ctx.Context()).id}, nil
 	}
 	return v, nil
 }

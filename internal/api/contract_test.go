@@ -252,7 +252,7 @@ func (d *door) half(t *testing.T, path, authorization string, shut bool) reply {
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", path, authorization)
 	if shut {
-		conn.(*net.TCPConn).CloseWrite() //nolint:errcheck // the answer tells
+		conn.(*net.TCPConn).CloseWrite()
 	}
 	raw, err := io.ReadAll(conn)
 	if err != nil {

@@ -89,7 +89,7 @@ func waitFor(c *http.Client, base string, i int) error {
 func TestHostile(t *testing.T) {
 	d := open(t, client.Config{QueueLimit: 1e6, BulkLimit: 1e6})
 	_, header := d.key(t, keys.Key{Name: "a", Actions: []keys.Action{keys.Admin}})
-	d.Server.Close()
+	d.Close()
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 1))
 	before := runtime.NumGoroutine()

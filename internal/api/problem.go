@@ -22,7 +22,7 @@ func writeProblem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	model := &huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail}
-	_ = json.NewEncoder(w).Encode(problemModel{model, w.Header().Get(requestIDHeader)}) // the client has gone
+	_ = json.NewEncoder(w).Encode(problemError{model, w.Header().Get(requestIDHeader)}) // the client has gone
 }
 
 // awayAfter is the Retry-After while Redis is away.

@@ -31,7 +31,8 @@ type Ring struct {
 // NewRing returns the store's keys, read once.
 func (s *Store) NewRing(ctx context.Context) (*Ring, error) {
 	r := &Ring{store: s, used: map[string]time.Time{}}
-	return r, r.refresh(ctx)
+	err := r.refresh(ctx)
+	return r, err
 }
 
 // Run reads the keys again and again until ctx ends.

@@ -73,12 +73,16 @@ func (s *Store) makeRoom(ctx context.Context, all []Key) error {
 	}
 	for _, k := range all { // the oldest first
 		if k.Ended(s.now()) {
-			ctx, cancel := s.broker.CallContext(ctx)
-			defer cancel()
-			return s.broker.Explain(s.broker.Client().HDel(ctx, keysKey, k.ID).Err())
+			return s.forget(ctx, k.ID)
 		}
 	}
 	return &FullError{}
+}
+
+func (s *Store) forget(ctx context.Context, id string) error {
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	return s.broker.Explain(s.broker.Client().HDel(ctx, keysKey, id).Err())
 }
 
 func (s *Store) write(ctx context.Context, k Key) error {

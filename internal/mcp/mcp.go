@@ -121,10 +121,10 @@ func (t *Tools) Server(y Yard, over context.Context) *mcp.Server { //nolint:revi
 // Serve answers on standard input and output until ctx ends or the input does.
 func (t *Tools) Serve(ctx context.Context, y Yard, transport mcp.Transport) error {
 	err := t.Server(y, ctx).Run(ctx, transport)
-	if ctx.Err() != nil {
-		return nil
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("serve the tools: %w", err)
 	}
-	return err
+	return nil
 }
 
 // Handler answers over HTTP. No session is kept: any producer may answer any
@@ -190,11 +190,11 @@ func reason(t tasks.Task) string {
 	if t.Error == nil {
 		return "no reason is known"
 	}
-	text := t.Error.Error()
+	parts := []string{t.Error.Error()}
 	for _, f := range t.Error.Fields {
-		text += "; " + f.Path + ": " + f.Message
+		parts = append(parts, f.Path+": "+f.Message)
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 // arguments takes the budget out of a call's arguments.

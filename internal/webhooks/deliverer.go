@@ -237,7 +237,7 @@ func (d *Deliverer) attempt(ctx context.Context, id string) {
 func (d *Deliverer) make(ctx context.Context, del Delivery) error {
 	if !d.enter(del.Endpoint) {
 		del.Next = d.store.now().Add(sweepEvery)
-		return d.store.put(ctx, del, dueKey, deadKey, del.Next, 0)
+		return d.store.put(ctx, del)
 	}
 	defer d.leave(del.Endpoint)
 	e, err := d.store.endpoint(ctx, del.Endpoint)
@@ -261,14 +261,14 @@ func (d *Deliverer) make(ctx context.Context, del Delivery) error {
 	d.outcomes.WithLabelValues("failed").Inc()
 	wait := d.delays[del.Attempts-1]
 	del.Next = now.Add(wait + rand.N(wait/5+1)).UTC() //nolint:gosec // spreads calls, keeps no secret
-	return d.store.put(ctx, del, dueKey, deadKey, del.Next, 0)
+	return d.store.put(ctx, del)
 }
 
 func (d *Deliverer) giveUp(ctx context.Context, del Delivery) error {
 	d.outcomes.WithLabelValues("given_up").Inc()
 	del.Next, del.GivenUp = time.Time{}, d.store.now().UTC().Truncate(time.Second)
 	d.Log.Error().Str("delivery", del.ID).Str("endpoint", del.Endpoint).Int("attempts", del.Attempts).Str("error", del.Error).Msg("webhook: a call is given up")
-	return d.store.put(ctx, del, deadKey, dueKey, del.GivenUp, deadFor)
+	return d.store.put(ctx, del)
 }
 
 func (d *Deliverer) enter(endpoint string) bool {

@@ -111,8 +111,12 @@ func (s *Store) forget(ctx context.Context, id string) error {
 	return s.broker.Explain(err)
 }
 
-// put writes a delivery into one of the lists and takes it out of the other.
-func (s *Store) put(ctx context.Context, d Delivery, into, from string, at time.Time, keep time.Duration) error {
+// put writes a delivery into the list that it belongs to.
+func (s *Store) put(ctx context.Context, d Delivery) error {
+	into, from, at, keep := dueKey, deadKey, d.Next, time.Duration(0)
+	if !d.GivenUp.IsZero() {
+		into, from, at, keep = deadKey, dueKey, d.GivenUp, deadFor
+	}
 	raw, err := json.Marshal(d)
 	if err != nil {
 		return fmt.Errorf("encode delivery: %w", err)
@@ -122,9 +126,7 @@ func (s *Store) put(ctx context.Context, d Delivery, into, from string, at time.
 	_, err = s.broker.Client().TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.Set(ctx, deliveryKey+d.ID, raw, keep)
 		p.ZAdd(ctx, into, redis.Z{Score: float64(at.UnixMilli()), Member: d.ID})
-		if from != into {
-			p.ZRem(ctx, from, d.ID)
-		}
+		p.ZRem(ctx, from, d.ID)
 		return nil
 	})
 	return s.broker.Explain(err)
@@ -155,7 +157,7 @@ func (s *Store) Retry(ctx context.Context, id string) (Delivery, error) {
 		d.Attempts = 0
 	}
 	d.GivenUp, d.Next = time.Time{}, now
-	return d, s.put(ctx, d, dueKey, deadKey, now, 0)
+	return d, s.put(ctx, d)
 }
 
 // Deliveries lists calls that are to be made, or were given up, the latest
