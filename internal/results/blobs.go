@@ -111,13 +111,9 @@ func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 	if !slices.ContainsFunc(all, Admission.holds) {
 		return s.admit(ctx, pointers(all))
 	}
-	started := time.Now()
 	answers, refs, all, err := s.hold(ctx, all)
-	if err == nil && time.Since(started) > admitWithin {
-		err = fmt.Errorf("storing large payloads took over %s: hand over fewer at once", admitWithin)
-	}
 	if err != nil {
-		return nil, s.memory.refused(s.broker, err)
+		return nil, err
 	}
 	var accepted []Admission
 	var index []int
@@ -127,6 +123,9 @@ func (s *Store) Admit(ctx context.Context, all ...Admission) ([]error, error) {
 		}
 	}
 	got, err := s.admit(ctx, pointers(accepted))
+	if _, full := errors.AsType[*MemoryError](err); full && len(index) == 1 {
+		s.letGo(ctx, refs[index[0]]) // it would fill Redis until the sweep comes
+	}
 	if err != nil {
 		return nil, err // what was admitted is not known: the sweep finds out
 	}
@@ -169,9 +168,10 @@ func (s *Store) hold(ctx context.Context, all []Admission) (answers []error, ref
 			sources, index = append(sources, blob.Ref{SHA: sha, Name: refName(roleSource, a.Request.Options.Queue, a.ID)}), append(index, i)
 		}
 	}
+	started := time.Now()
 	missing, err := s.blobs.Refer(ctx, sources)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, s.memory.refused(s.broker, err)
 	}
 	for j, i := range index {
 		switch {
@@ -181,7 +181,13 @@ func (s *Store) hold(ctx context.Context, all []Admission) (answers []error, ref
 			answers[i] = unknownBlob("payload.source.blob")
 		}
 	}
-	return answers, refs, held, s.storePayloads(ctx, held, answers, refs)
+	if err := s.storePayloads(ctx, held, answers, refs); err != nil {
+		return nil, nil, nil, s.memory.refused(s.broker, err)
+	}
+	if time.Since(started) > admitWithin {
+		return nil, nil, nil, fmt.Errorf("enqueue: storing large payloads took over %s: hand over fewer at once", admitWithin)
+	}
+	return answers, refs, held, nil
 }
 
 func unknownBlob(path string) error {

@@ -119,7 +119,7 @@ func (s *Store) ReplayChanged(ctx context.Context, limit func(queue string) int,
 	}
 	answers, refs, held, err := s.hold(ctx, []Admission{{ID: d.ID, Request: r, Limit: limit(d.Queue)}})
 	if err != nil {
-		return s.memory.refused(s.broker, err)
+		return err
 	}
 	if answers[0] != nil {
 		return answers[0]
