@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -39,6 +41,12 @@ func (c *Client) EnqueueBatch(ctx context.Context, b Batch) (BatchInfo, error) {
 	if b.ID == "" {
 		b.ID = uuid.Must(uuid.NewV7()).String()
 	}
+	if b.Webhook != "" {
+		if err := c.hooks.Watch(ctx, webhooks.Thing{Batch: true, ID: b.ID}, b.Webhook, "webhook"); err != nil {
+			return BatchInfo{}, err
+		}
+	}
+	// If it is refused the deliverer finds that there is no such batch.
 	err = c.store.CreateBatch(ctx, b, c.Limit)
 	if errors.Is(err, results.ErrKnown) {
 		return c.store.BatchInfo(ctx, b.ID)
@@ -50,6 +58,9 @@ func (c *Client) EnqueueBatch(ctx context.Context, b Batch) (BatchInfo, error) {
 		ID: b.ID, Total: len(b.Requests), CreatedAt: now.UTC().Truncate(time.Millisecond), Counts: map[tasks.State]int{},
 	}
 	for _, r := range b.Requests {
+		if !slices.Contains(info.Kinds, r.Kind) {
+			info.Kinds = append(info.Kinds, r.Kind)
+		}
 		if r.Options.Start(now).IsZero() {
 			info.Counts[tasks.Pending]++
 		} else {
@@ -77,7 +88,13 @@ func (c *Client) WaitBatch(ctx context.Context, id string) (BatchInfo, error) {
 // final. A task that is no longer kept comes with ErrNotFound; any other error
 // ends the stream.
 func (c *Client) BatchResults(ctx context.Context, id string) iter.Seq2[tasks.Task, error] {
-	return c.events.BatchResults(ctx, id)
+	return c.events.BatchResults(ctx, id, 0)
+}
+
+// BatchResultsFrom is BatchResults from the task of that number on, for whoever
+// has read the first ones.
+func (c *Client) BatchResultsFrom(ctx context.Context, id string, from int) iter.Seq2[tasks.Task, error] {
+	return c.events.BatchResults(ctx, id, max(0, from))
 }
 
 // CancelBatch withdraws a batch: its tasks that wait are canceled at once,

@@ -20,6 +20,7 @@ import (
 	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -79,6 +80,7 @@ type Client struct {
 	cfg    Config
 	store  *results.Store
 	events *results.Events
+	hooks  *webhooks.Store
 	stop   func() error
 }
 
@@ -109,7 +111,7 @@ func New(b *broker.Broker, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	store := results.NewWith(b, blobs)
-	c := &Client{cfg: cfg, store: store, events: store.NewEvents()}
+	c := &Client{cfg: cfg, store: store, events: store.NewEvents(), hooks: webhooks.New(b)}
 	ctx, cancel := context.WithCancel(context.Background()) // ends with Close
 	var running sync.WaitGroup
 	running.Go(func() { c.events.Run(ctx) }) //nolint:errcheck // ends only with ctx
@@ -136,7 +138,12 @@ func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, erro
 		return tasks.Task{}, err
 	}
 	a := c.admission(r)
-	return c.answer(ctx, queued(a, now), c.store.AdmitOne(ctx, a))
+	if err := c.watch(ctx, a); err != nil {
+		return tasks.Task{}, err
+	}
+	err = c.store.AdmitOne(ctx, a)
+	c.unwatch(ctx, a, err)
+	return c.answer(ctx, queued(a, now), err)
 }
 
 // answer is what a caller gets for an admission: the task as queued, or as it
@@ -173,6 +180,7 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]En
 		}
 		for i, err := range errs {
 			a := &answers[next.index[i]]
+			c.unwatch(ctx, next.admissions[i], err)
 			a.Task, a.Err = c.answer(ctx, a.Task, err)
 		}
 	}
@@ -219,6 +227,10 @@ func (c *Client) prepare(ctx context.Context, requests []tasks.Request, answers 
 			next.admissions, next.index = make([]results.Admission, 0, most), make([]int, 0, most)
 		}
 		a := c.admission(checked)
+		if err := c.watch(ctx, a); err != nil {
+			answers[i].Err = err
+			continue
+		}
 		answers[i].Task = queued(a, now)
 		c.store.Prepare(&a)
 		next.admissions, next.index, next.bytes = append(next.admissions, a), append(next.index, i), next.bytes+len(checked.Payload)

@@ -30,12 +30,16 @@ type Batch struct {
 	// Callback is enqueued once every task is final, under the id
 	// "<batch>.done"; so it can tell which batch has ended.
 	Callback *Request `json:"callback,omitempty"`
+	// Webhook names the endpoint that is called once every task is final.
+	Webhook string `json:"webhook,omitempty"`
 }
 
 // BatchInfo is how far a batch is.
 type BatchInfo struct {
 	ID    string `json:"id"`
 	Total int    `json:"total"`
+	// Kinds are the kinds of its tasks.
+	Kinds []string `json:"kinds,omitempty"`
 	// Counts are the tasks by state. A task that ended counts as it ended
 	// first, also if its dead letter was replayed since.
 	Counts    map[State]int `json:"counts"`
@@ -64,6 +68,7 @@ func (b Batch) Check(now time.Time) (Batch, error) {
 	var f faults
 	f.check(b.ID == "" || ValidID(b.ID) && len(b.ID) <= MaxBatchID, "id",
 		"must be 1 to %d letters, digits or . _ : - and begin with a letter or digit, got %q", MaxBatchID, clip(b.ID, 60))
+	f.check(len(b.Webhook) <= maxWebhook, "webhook", "must be the name of an endpoint, at most %d bytes", maxWebhook)
 	f.check(len(b.Requests) >= 1 && len(b.Requests) <= MaxBatchTasks, "tasks", "must be 1 to %d, got %d", MaxBatchTasks, len(b.Requests))
 	if len(f) > 0 {
 		return b, f.err()
@@ -85,6 +90,9 @@ func (b Batch) Check(now time.Time) (Batch, error) {
 	b.Requests = checked
 	if b.Callback != nil {
 		callback, err := b.Callback.Check(now)
+		if err == nil && callback.Options.Webhook != "" {
+			err = Invalid("options.webhook", "must be empty: name the webhook of the whole batch")
+		}
 		if err == nil && callback.Options.ID != "" {
 			err = Invalid("options.id", "must be empty: the callback has the id of its batch and \".done\"")
 		}
@@ -105,6 +113,7 @@ func checkBatched(r Request, now time.Time) (Request, error) {
 		return r, err
 	}
 	var f faults
+	f.check(r.Options.Webhook == "", "options.webhook", "must be empty: name the webhook of the whole batch")
 	f.check(r.Options.ID == "", "options.id", "must be empty: tasks of a batch have its id and their number")
 	f.check(r.Options.Queue == BulkQueue(r.Kind), "options.queue", "must be %q in a batch, got %q", BulkQueue(r.Kind), r.Options.Queue)
 	r.Options.Retention = max(r.Options.Retention, Duration(MinBatchRetention))

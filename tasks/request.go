@@ -19,6 +19,7 @@ const (
 	DefaultMaxRetry  = 3
 	MaxRetryLimit    = 25
 	MaxDelay         = 365 * 24 * time.Hour
+	maxWebhook       = 63 // bytes of an endpoint's name
 )
 
 // Request is one task to hand over: what a line of a batch file and the body
@@ -107,6 +108,9 @@ type Options struct {
 	Retention Duration `json:"retention,omitzero"`
 	// NoCache runs the task even if an equal one has a stored result.
 	NoCache bool `json:"no_cache,omitempty"`
+	// Webhook names the endpoint that is called when the task has ended; an
+	// operator sets it up.
+	Webhook string `json:"webhook,omitempty"`
 }
 
 // Option changes one choice of a call.
@@ -132,6 +136,9 @@ func WithID(id string) Option { return func(o *Options) { o.ID = id } }
 
 // WithRetention keeps the finished task for d.
 func WithRetention(d time.Duration) Option { return func(o *Options) { o.Retention = Duration(d) } }
+
+// WithWebhook has an endpoint called when the task has ended.
+func WithWebhook(endpoint string) Option { return func(o *Options) { o.Webhook = endpoint } }
 
 // WithoutCache runs the task even if an equal one has a stored result.
 func WithoutCache() Option { return func(o *Options) { o.NoCache = true } }
@@ -184,6 +191,9 @@ func (o Options) check(kind string, now time.Time) (Options, error) {
 	}
 	if o.ID != "" && !ValidID(o.ID) {
 		f.add("options.id", "must be 1 to 128 letters, digits or . _ : - and begin with a letter or digit, got %q", clip(o.ID, 60))
+	}
+	if len(o.Webhook) > maxWebhook {
+		f.add("options.webhook", "must be the name of an endpoint, at most %d bytes", maxWebhook)
 	}
 	o.checkStart(&f, now)
 	return o, f.err()

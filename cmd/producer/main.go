@@ -29,7 +29,8 @@ func run(ctx context.Context, args []string, s config.Streams) int {
 			"timed out), 4 queue full. Results are written to stdout, everything else to stderr.",
 		Commands: []*cli.Command{
 			enqueueCommand(), searchCommand(), fetchCommand(), configCommand(), parseCommand(), batchCommand(),
-			statusCommand(), resultCommand(), cancelCommand(), deadCommand(), blobCommand(), doctorCommand(), serveCommand(), app.HealthcheckCommand(),
+			statusCommand(), resultCommand(), cancelCommand(), deadCommand(), blobCommand(), doctorCommand(), serveCommand(),
+			keysCommand(), webhooksCommand(), mcpCommand(), app.HealthcheckCommand(),
 		},
 	}
 	return config.Run(ctx, program, args, s)

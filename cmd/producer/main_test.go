@@ -283,7 +283,10 @@ func TestBadInput(t *testing.T) {
 		"no batch":               {[]string{"batch"}, 2, "takes one file"},
 		"no batch file":          {[]string{"batch", "/nowhere.ndjson"}, 2, "no such file"},
 		"bad id of a task":       {[]string{"status", "a b"}, 2, "status takes the id of one task"},
-		"serve others":           {[]string{"serve", "--listen", "0.0.0.0:0"}, 2, "--allow-remote"},
+		"half a certificate":     {[]string{"serve", "--tls-cert", "x"}, 2, "must be given together"},
+		"no verb of keys":        {[]string{"keys"}, 2, "keys takes add NAME"},
+		"no name of a key":       {[]string{"keys", "add"}, 2, "takes one argument, got 0"},
+		"too many waits":         {[]string{"serve", "--max-waits", "0"}, 2, "max waits must be"},
 		"serve nowhere":          {[]string{"serve", "--listen", "8080"}, 2, "--listen must be host:port"},
 		"bad log level":          {[]string{"status", "x", "--log-level", "loud"}, 2, "--log-level must be"},
 		"Redis away":             {[]string{"search", "x"}, 3, "redis at /nowhere/redis.sock: "},
@@ -359,6 +362,8 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	command(t, b.URL, "", "serve", "--listen", "0.0.0.0:0").want(t, 2, "", "--allow-remote")
+	command(t, b.URL, "", "serve", "--listen", "127.0.0.1:0", "--tls-cert", "/nowhere", "--tls-key", "/nowhere").want(t, 2, "", "--tls-cert: read the certificate")
 	command(t, b.URL, "", "serve", "--listen", l.Addr().String()).want(t, 1, "", "another process has this port; end it, or choose another with --listen")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -375,4 +380,27 @@ func TestHealthcheckCommand(t *testing.T) {
 	if a := command(t, "", "", "--help"); a.code != 0 || strings.Contains(a.out, "healthcheck") {
 		t.Errorf("healthcheck is not hidden: %+v", a)
 	}
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Server(t, "")
+	command(t, b.URL, "", "keys", "list").want(t, 0, "There are no keys", "")
+	command(t, b.URL, "", "keys", "add", "shop", "--kinds", "search", "--rate", "5").want(t, 0, "jy_", "")
+	command(t, b.URL, "", "keys", "list").want(t, 0, "enqueue, read, cancel of search, 5 requests a second", "")
+	a := command(t, b.URL, "", "keys", "add", "ops", "--actions", "admin", "--expires-in", "24h", "--json")
+	a.want(t, 0, `"token":"jy_`, "")
+	if a = command(t, b.URL, "", "keys", "list", "--json"); strings.Contains(a.out, "hash") || strings.Contains(a.out, "token") {
+		t.Errorf("the list shows a hash: %s", a.out)
+	}
+	command(t, b.URL, "", "keys", "add", "x", "--kinds", "sing").want(t, 2, "", "must be of search")
+	command(t, b.URL, "", "keys", "add", "x", "--expires-in", "-1h").want(t, 2, "", "must be positive")
+	command(t, b.URL, "", "keys", "revoke", "nobody").want(t, 2, "", "no key has the id")
+	command(t, b.URL, "", "keys", "revoke", "shop").want(t, 0, "is revoked", "")
+	command(t, b.URL, "", "keys", "list").want(t, 0, "revoked 2", "")
+	command(t, b.URL, "", "keys", "audit").want(t, 0, "revoke key", "")
+	// Who has keys may serve others.
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	commandContext(ctx, b.URL, "", "serve", "--listen", "0.0.0.0:0").want(t, 0, "", "keys are asked for")
 }

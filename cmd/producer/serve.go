@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"net"
 	"slices"
 
+	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
 	"github.com/jobyard/jobyard/client"
@@ -11,14 +14,16 @@ import (
 	"github.com/jobyard/jobyard/internal/app"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/webhooks"
 )
 
 func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "serve", Usage: "serve the HTTP API", Category: "Yard",
-		Description: "See /openapi.json. While there are no keys, only this machine is served.",
-		Flags:       slices.Concat(config.APIFlags(), config.ClientFlags(), config.RedisFlags(), config.LogFlags("info")),
-		Action:      serve,
+		Description: "/docs is a page to try it, /openapi.json its description. While no key was ever made (producer keys add),\n" +
+			"only this machine is served.",
+		Flags:  slices.Concat(config.APIFlags(), config.WebhookFlags(), config.ClientFlags(), config.RedisFlags(), config.LogFlags("info")),
+		Action: serve,
 	}
 }
 
@@ -27,6 +32,14 @@ func serve(c *cli.Context) error {
 		return config.Usage("serve takes no arguments, got %q", c.Args().First())
 	}
 	cfg, err := config.API(c)
+	if err != nil {
+		return err
+	}
+	certificate, err := config.APITLS(c)
+	if err != nil {
+		return err
+	}
+	hooks, err := config.WebhookSettings(c)
 	if err != nil {
 		return err
 	}
@@ -61,19 +74,51 @@ func serve(c *cli.Context) error {
 			return err
 		}
 		a.OnClose("client", cl.Close)
-		registry := app.NewRegistry()
-		h, err := api.New(cfg, api.Deps{
-			Client: cl, Ready: b.Ping, Metrics: app.Metrics(registry), Registry: registry, Log: log, Stopping: ctx.Done(), Version: app.Version(),
-		})
-		if err != nil {
-			return err
-		}
-		if cfg.AllowRemote {
-			log.Warn().Msg("there are no keys: whoever reaches this address can run tasks")
-		} else {
-			log.Info().Msg("there are no keys: only this machine is served")
-		}
-		a.Serve("api", l, h, api.WriteTimeout)
-		return nil
+		return serveAPI(ctx, a, door{cfg, certificate, hooks, l, b, cl, log})
 	})
+}
+
+// door is what the API is served with.
+type door struct {
+	cfg         api.Config
+	certificate config.TLS
+	hooks       config.Webhooks
+	listener    net.Listener
+	broker      *broker.Broker
+	client      *client.Client
+	log         zerolog.Logger
+}
+
+func serveAPI(ctx context.Context, a *app.App, d door) error {
+	serving := app.ServerConfig{WriteTimeout: api.WriteTimeout, MaxConnections: d.cfg.Connections()}
+	if d.certificate.Cert != "" {
+		var err error
+		if serving.TLS, err = app.TLS(d.certificate.Cert, d.certificate.Key, d.log); err != nil {
+			return config.Usage("--tls-cert: %w", err)
+		}
+	}
+	doorKeys, err := api.OpenKeys(ctx, d.broker, d.client)
+	if err != nil {
+		return err
+	}
+	a.Keep(ctx, "keys", doorKeys.Run)
+	registry := app.NewRegistry()
+	hooks := webhooks.New(d.broker)
+	if d.hooks.Master != nil {
+		deliverer := hooks.NewDeliverer(api.WebhookConfig(d.client, d.hooks.Master, d.hooks.AllowPrivate, d.log, registry))
+		a.Go("webhooks", func() error { return deliverer.Run(ctx) })
+	}
+	h, err := api.New(d.cfg, api.Deps{
+		Client: d.client, Keys: doorKeys, Webhooks: hooks, Ready: d.broker.Ping, Metrics: app.Metrics(registry), Registry: registry, Log: d.log,
+		Stopping: ctx.Done(), Version: app.Version(),
+	})
+	if remote, ok := errors.AsType[*api.RemoteError](err); ok {
+		return config.Usage("%w", remote)
+	}
+	if err != nil {
+		return err
+	}
+	d.log.Info().Msg(api.Welcome(d.cfg, doorKeys))
+	a.ServeWith("api", d.listener, h, serving)
+	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 
@@ -36,10 +37,15 @@ type doors struct {
 	api     api.Config
 	page    string
 	monitor monitor.Config
+	// certificate is the API's.
+	certificate config.TLS
 }
 
 func readDoors(c *cli.Context) (d doors, err error) {
 	if d.api, err = config.API(c); err != nil {
+		return d, err
+	}
+	if d.certificate, err = config.APITLS(c); err != nil {
 		return d, err
 	}
 	if d.page, err = config.Page(c, "monitor-listen"); err != nil {
@@ -99,19 +105,35 @@ type shown struct {
 
 // show serves the API and the monitor's page.
 func (y *yard) show(ctx context.Context, a *app.App, s settings, d doors, with shown) error {
-	h, err := api.New(d.api, api.Deps{
-		Client: y.client, Ready: y.broker.Ping, Metrics: app.Metrics(with.metrics), Registry: with.metrics, Log: s.log,
-		Stopping: ctx.Done(), Version: app.Version(),
-	})
+	serving := app.ServerConfig{WriteTimeout: api.WriteTimeout, MaxConnections: d.api.Connections()}
+	if d.certificate.Cert != "" {
+		var err error
+		if serving.TLS, err = app.TLS(d.certificate.Cert, d.certificate.Key, s.log); err != nil {
+			return config.Usage("--tls-cert: %w", err)
+		}
+	}
+	doorKeys, err := api.OpenKeys(ctx, y.broker, y.client)
 	if err != nil {
 		return err
 	}
+	a.Keep(ctx, "keys", doorKeys.Run)
+	h, err := api.New(d.api, api.Deps{
+		Client: y.client, Keys: doorKeys, Ready: y.broker.Ping, Metrics: app.Metrics(with.metrics), Registry: with.metrics, Log: s.log,
+		Stopping: ctx.Done(), Version: app.Version(),
+	})
+	if remote, ok := errors.AsType[*api.RemoteError](err); ok {
+		return config.Usage("%w", remote)
+	}
+	if err != nil {
+		return err
+	}
+	s.log.Info().Msg(api.Welcome(d.api, doorKeys))
 	m, err := monitor.New(d.monitor, y.broker, s.log)
 	if err != nil {
 		return err
 	}
 	a.Go("samples", func() error { return m.Run(ctx) })
-	a.Serve("api", with.api, h, api.WriteTimeout)
+	a.ServeWith("api", with.api, h, serving)
 	a.Serve("monitor", with.page, app.Local(d.page, m.Handler()), 0) // its live stream has deadlines of its own
 	// Closed before the server: live streams would hold up its end.
 	a.OnClose("monitor streams", m.Close)

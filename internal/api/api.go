@@ -10,10 +10,9 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/jobyard/jobyard/client"
 	"github.com/jobyard/jobyard/internal/loopback"
+	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -33,11 +33,13 @@ const (
 	MaxWait = time.Minute
 	// MaxBody is the largest body: a payload and what stands around it.
 	MaxBody = tasks.MaxPayloadBytes + 64<<10
-	// bodyTimeout is how long a body may take to arrive.
+	// bodyTimeout is the default of BodyTimeout, and its most.
 	bodyTimeout = 30 * time.Second
 	// maxBodies bounds the bodies that are held in memory at once: sixteen of
 	// the largest, and room for small ones beside them.
 	maxBodies = 16*MaxBody + 1<<20
+	// MaxBatchBody is the largest body of a batch.
+	MaxBatchBody = 32 << 20
 	// WriteTimeout bounds a request from its headers to its answer's end.
 	WriteTimeout = bodyTimeout + MaxWait + 2*time.Minute
 )
@@ -46,25 +48,47 @@ const (
 type Config struct {
 	// Listen is the address that is served.
 	Listen string
-	// AllowRemote serves other machines too, without any key.
+	// MaxWaits bounds the requests that wait at the same time.
+	MaxWaits int
+	// BodyTimeout is how long a body may take to arrive.
+	BodyTimeout time.Duration
+	// AllowRemote serves other machines too while there is no key.
 	AllowRemote bool
 }
 
 // DefaultConfig serves this machine.
-func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8080"} }
+func DefaultConfig() Config {
+	return Config{Listen: "127.0.0.1:8080", MaxWaits: 10_000, BodyTimeout: bodyTimeout}
+}
 
-// Validate refuses an address that others can reach, unless that is asked for.
+// Validate reports a setting that is out of bounds.
 func (c Config) Validate() error {
-	if !loopback.Is(c.Listen) && !c.AllowRemote {
-		return fmt.Errorf("listen: %s can be reached from other machines, and there are no keys: listen on 127.0.0.1, "+
-			"or allow everybody who reaches it to run tasks with --allow-remote (JOBYARD_ALLOW_REMOTE=true)", c.Listen)
+	if c.MaxWaits < 1 || c.MaxWaits > 1_000_000 {
+		return fmt.Errorf("max waits must be from 1 to 1000000, got %d", c.MaxWaits)
+	}
+	if c.BodyTimeout <= 0 || c.BodyTimeout > bodyTimeout {
+		return fmt.Errorf("body timeout must be positive and at most %s, got %s", bodyTimeout, c.BodyTimeout)
 	}
 	return nil
+}
+
+// RemoteError tells that an address can be reached by others, and that nothing
+// says who of them is served.
+type RemoteError struct{ Listen string }
+
+// Error says what can be done.
+func (e *RemoteError) Error() string {
+	return fmt.Sprintf("listen: %s can be reached from other machines, and there are no keys: make one with producer keys add, "+
+		"listen on 127.0.0.1, or allow everybody who reaches it to run tasks with --allow-remote (JOBYARD_ALLOW_REMOTE=true)", e.Listen)
 }
 
 // Deps are what the API stands on.
 type Deps struct {
 	Client *client.Client
+	// Keys may be nil: then there are none, and none can be made.
+	Keys *Keys
+	// Webhooks may be nil: then nothing is shown of them.
+	Webhooks *webhooks.Store
 	// Ready reports whether Redis answers.
 	Ready func(context.Context) error
 	// Metrics answers /metrics; Registry receives the API's own.
@@ -79,37 +103,96 @@ type Deps struct {
 
 type server struct {
 	Deps
+	cfg    Config
 	api    huma.API
 	bodies *semaphore.Weighted
+	waits  *semaphore.Weighted
+	// stopping ends with the process's wish to stop.
+	stopping context.Context //nolint:containedctx // Stopping in the form that AfterFunc takes
 }
 
 // New returns the API's handler.
 func New(cfg Config, deps Deps) (http.Handler, error) {
+	_, h, err := build(cfg, deps)
+	return h, err
+}
+
+// build is New, with what stands behind the handler.
+func build(cfg Config, deps Deps) (*server, http.Handler, error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mux := http.NewServeMux()
-	s := &server{Deps: deps, bodies: semaphore.NewWeighted(maxBodies)}
+	s := &server{
+		Deps: deps, cfg: cfg, bodies: semaphore.NewWeighted(maxBodies), waits: semaphore.NewWeighted(int64(cfg.MaxWaits)),
+		stopping: whileOpen(deps.Stopping),
+	}
 	s.api = humago.New(mux, description(deps.Version))
 	s.registerTasks()
+	s.registerBatches()
 	s.registerBlobs()
-	s.registerYard()
 	s.registerDead()
 	s.registerEvents()
-	spec, err := json.Marshal(s.api.OpenAPI())
-	if err != nil {
-		return nil, fmt.Errorf("write the OpenAPI description: %w", err)
+	s.registerAudit()
+	s.registerWebhooks()
+	if err := s.registerYard(); err != nil {
+		return nil, nil, err
 	}
-	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Write(spec) //nolint:errcheck // the client has gone
-	})
+	if err := s.describe(mux); err != nil {
+		return nil, nil, err
+	}
+	if err := s.assistants(mux); err != nil {
+		return nil, nil, err
+	}
 	mux.Handle("GET /metrics", deps.Metrics)
 	mux.HandleFunc("/", noRoute(mux))
-	guarded := loopback.Guard(mux, !cfg.AllowRemote, func(w http.ResponseWriter, _ *http.Request, why string) {
-		writeProblem(w, http.StatusForbidden, why)
+	required, err := s.required()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !required && !cfg.AllowRemote && !loopback.Is(cfg.Listen) {
+		return nil, nil, &RemoteError{cfg.Listen}
+	}
+	packed, err := compressed(s.hinting(s.guard(mux)))
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, identify(newMetrics(deps.Registry).measure(packed)), nil
+}
+
+// whileOpen is a context that ends when the channel is closed.
+func whileOpen(stopping <-chan struct{}) context.Context {
+	ctx, cancel := context.WithCancel(context.Background()) // ends with the process
+	go func() {
+		<-stopping
+		cancel()
+	}()
+	return ctx
+}
+
+// hinting closes connections once the server stops, so that their next request
+// goes elsewhere, and turns a panic into an answer.
+func (s *server) hinting(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.stopping.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		if r.URL.Path != "/mcp" {
+			// There is one form of each answer, and the library's reading of
+			// this header panics on some (v2.37.2, SelectQValueFast).
+			r.Header.Del("Accept")
+		}
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
+				log := s.log(r.Context())
+				log.Error().Interface("panic", p).Str("route", r.Pattern).Bytes("stack", debug.Stack()).Msg("request panicked")
+				writeProblem(w, http.StatusInternalServerError, "the request failed; the server's log says why")
+			} else if p != nil {
+				panic(p)
+			}
+		}()
+		next.ServeHTTP(w, r)
 	})
-	return newMetrics(deps.Registry).measure(guarded), nil
 }
 
 // noRoute answers where no route is: 405 if another method has one, else 404.
@@ -126,66 +209,6 @@ func noRoute(mux *http.ServeMux) http.HandlerFunc {
 			writeProblem(w, http.StatusMethodNotAllowed, "this path does not take "+r.Method)
 			return
 		}
-		writeProblem(w, http.StatusNotFound, "there is nothing here; /openapi.json tells what is where")
+		writeProblem(w, http.StatusNotFound, "there is nothing here; /docs tells what is where")
 	}
-}
-
-// writeProblem writes an error where no route is known yet.
-func writeProblem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(huma.NewError(status, detail)) // the client has gone
-}
-
-// retryAfter is the Retry-After, in seconds, of a full queue and of an absence.
-const retryAfter = "5"
-
-// problem turns an error into an answer. What it does not know is logged and not
-// shown.
-func (s *server) problem(err error) error {
-	var (
-		invalid  *tasks.InvalidError
-		conflict *client.ConflictError
-		full     *client.FullError
-		away     *client.UnavailableError
-		status   huma.StatusError
-	)
-	switch {
-	case errors.As(err, &status):
-		return err
-	case errors.As(err, &invalid):
-		return invalidProblem(invalid)
-	case errors.As(err, &conflict):
-		return invalidProblem(&tasks.InvalidError{Fields: []tasks.FieldError{{Path: "options.id", Message: conflict.Error()}}})
-	case errors.As(err, &full):
-		return later(http.StatusTooManyRequests, full.Error())
-	case errors.Is(err, client.ErrNotFound):
-		return huma.Error404NotFound("no task has this id, or it is no longer kept")
-	case errors.Is(err, client.ErrTooManyWaits):
-		return later(http.StatusServiceUnavailable, "too many requests wait here; ask without wait")
-	case errors.As(err, &away):
-		// Where Redis is, is not the caller's business.
-		s.Log.Warn().Err(err).Msg("redis is away")
-		return later(http.StatusServiceUnavailable, "the queue cannot be reached; try again later")
-	case errors.Is(err, context.Canceled):
-		return huma.Error503ServiceUnavailable("the request was broken off")
-	}
-	s.Log.Error().Err(err).Msg("request failed")
-	return huma.Error500InternalServerError("the request failed; the server's log says why")
-}
-
-func later(status int, detail string) error {
-	return huma.ErrorWithHeaders(huma.NewError(status, detail), http.Header{"Retry-After": {retryAfter}})
-}
-
-func invalidProblem(e *tasks.InvalidError) error {
-	details := make([]error, len(e.Fields))
-	for i, f := range e.Fields {
-		location := f.Path
-		if location == "" {
-			location = "body"
-		}
-		details[i] = &huma.ErrorDetail{Location: location, Message: f.Message}
-	}
-	return huma.Error422UnprocessableEntity("the request is not valid", details...)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/internal/worker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -30,11 +31,13 @@ type door struct {
 	*httptest.Server
 	broker  *broker.Broker
 	client  *client.Client
+	keys    *Keys
+	server  *server
 	stop    chan struct{}
 	started chan struct{}
 }
 
-func open(t testing.TB, limits client.Config) *door {
+func open(t testing.TB, limits client.Config, change ...func(*Config)) *door {
 	t.Helper()
 	b := brokertest.Start(t)
 	c, err := client.New(b, limits)
@@ -43,15 +46,26 @@ func open(t testing.TB, limits client.Config) *door {
 	}
 	t.Cleanup(func() { c.Close() })
 	d := &door{broker: b, client: c, stop: make(chan struct{}), started: make(chan struct{}, 100)}
+	if d.keys, err = OpenKeys(t.Context(), b, c); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); d.keys.Run(ctx) }() //nolint:errcheck // Redis may be closed by then
+	t.Cleanup(func() { cancel(); <-ended })
 	registry := prometheus.NewRegistry()
-	h, err := New(DefaultConfig(), Deps{
-		Client: c, Ready: b.Ping, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registry: registry,
+	cfg := DefaultConfig()
+	for _, c := range change {
+		c(&cfg)
+	}
+	server, h, err := build(cfg, Deps{
+		Client: c, Keys: d.keys, Webhooks: webhooks.New(b), Ready: b.Ping, Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Registry: registry,
 		Log: zerolog.Nop(), Stopping: d.stop, Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Server = httptest.NewServer(h)
+	d.server, d.Server = server, httptest.NewServer(h)
 	t.Cleanup(d.Close)
 	return d
 }
@@ -73,7 +87,7 @@ func (d *door) serve(t testing.TB) {
 	})
 	cfg := worker.DefaultConfig()
 	cfg.Slots, cfg.DrainTimeout = map[string]int{"search": 2}, 0
-	w, err := worker.New(cfg, d.broker, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
+	w, err := worker.New(cfg, brokertest.Open(t, "unix://"+d.broker.Options().Addrs[0]), &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,8 +252,7 @@ func TestBadRequests(t *testing.T) {
 		"odd id":            {"GET", "/v1/tasks/%00", "", nil, 404, "", ""},
 		"unknown result":    {"GET", "/v1/tasks/nope/result?wait=1s", "", nil, 404, "", ""},
 		"unknown to cancel": {"DELETE", "/v1/tasks/nope", "", nil, 404, "", ""},
-		"no route":          {"GET", "/v2/tasks", "", nil, 404, "", "/openapi.json"},
-		"docs page":         {"GET", "/docs", "", nil, 404, "", ""},
+		"no route":          {"GET", "/v2/tasks", "", nil, 404, "", "/docs"},
 		"method":            {"PUT", "/v1/tasks", query("x"), nil, 405, "", "PUT"},
 		"rebound name":      {"GET", "/v1/queues", "", []string{"Host", "evil.example"}, 403, "", "localhost"},
 		"foreign page":      {"POST", "/v1/tasks", query("x"), []string{"Origin", "https://evil.example"}, 403, "", "another origin"},
@@ -264,7 +277,7 @@ func TestFullQueue(t *testing.T) {
 	d.ask(t, "POST", "/v1/tasks", query("x")).task(t, 202, tasks.Pending)
 	r := d.ask(t, "POST", "/v1/tasks", query("y"))
 	r.problem(t, 429, "", "1 of 1 tasks wait")
-	if r.header.Get("Retry-After") != retryAfter {
+	if r.header.Get("Retry-After") != "5" {
 		t.Errorf("got Retry-After %q", r.header.Get("Retry-After"))
 	}
 }
@@ -319,16 +332,14 @@ func TestRedisAway(t *testing.T) {
 
 func TestConfig_Validate(t *testing.T) {
 	t.Parallel()
+	if err := (Config{Listen: ":1"}).Validate(); err == nil || !strings.Contains(err.Error(), "max waits") {
+		t.Errorf("got %v", err)
+	}
 	for _, listen := range []string{"0.0.0.0:8080", ":8080", "jobs.example:80", "[::]:1"} {
-		if err := (Config{Listen: listen}).Validate(); err == nil || !strings.Contains(err.Error(), "JOBYARD_ALLOW_REMOTE") {
+		_, err := New(Config{Listen: listen, MaxWaits: 1, BodyTimeout: 1}, Deps{Metrics: http.NotFoundHandler(), Stopping: t.Context().Done()})
+		if remote, ok := errors.AsType[*RemoteError](err); !ok || !strings.Contains(remote.Error(), "JOBYARD_ALLOW_REMOTE") {
 			t.Errorf("%s: got %v", listen, err)
 		}
-		if err := (Config{Listen: listen, AllowRemote: true}).Validate(); err != nil {
-			t.Errorf("%s, allowed: got %v", listen, err)
-		}
-	}
-	if _, err := New(Config{Listen: ":1"}, Deps{}); err == nil {
-		t.Error("New serves everybody")
 	}
 }
 
@@ -345,13 +356,20 @@ func TestProblem_ShowsNoCause(t *testing.T) {
 	}
 }
 
+// request is one for a handler that no network stands before.
+func request(method, path, body string) *http.Request {
+	r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
+	r.RemoteAddr = "127.0.0.1:1"
+	return r
+}
+
 func FuzzPost(f *testing.F) {
 	d := open(f, client.Config{QueueLimit: 1e6, BulkLimit: 1e6})
 	f.Add(query("x"), "application/json", "key", "")
 	f.Add(`{"kind":"search","payload":{"query":"x"},"options":{"at":"x","max_retry":-1}}`, "application/json; charset=utf-8", "", "1ms")
 	f.Add(`[[[[`, "application/json", "", "-1s")
 	f.Fuzz(func(t *testing.T, text, contentType, key, wait string) {
-		r := httptest.NewRequest("POST", "http://127.0.0.1/v1/tasks", strings.NewReader(text))
+		r := request("POST", "/v1/tasks", text)
 		if d, err := time.ParseDuration(wait); err == nil && d > time.Millisecond {
 			wait = "1ms"
 		}
@@ -376,7 +394,7 @@ func FuzzPost(f *testing.F) {
 func BenchmarkPost(b *testing.B) {
 	d := open(b, client.Config{QueueLimit: 1e6, BulkLimit: 1e6})
 	for b.Loop() {
-		r := httptest.NewRequest("POST", "http://127.0.0.1/v1/tasks", strings.NewReader(query("x")))
+		r := request("POST", "/v1/tasks", query("x"))
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		if d.Config.Handler.ServeHTTP(w, r); w.Code != 202 {

@@ -12,12 +12,15 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/internal/keys"
 	"github.com/jobyard/jobyard/tasks"
 )
 
 const (
 	// maxSweep bounds the letters of one call, sweepTime how long it may take.
-	maxSweep  = 1000
+	maxSweep = 1000
+	// deadAgain is when to go on with a sweep for which there was no room.
+	deadAgain = 5 * time.Second
 	sweepTime = 30 * time.Second
 )
 
@@ -76,40 +79,40 @@ func (s *server) registerDead() {
 		OperationID: "get-dead", Method: http.MethodGet, Path: "/v1/dead", Summary: "List dead letters", Tags: []string{"dead letters"},
 		Description: "Tasks that failed for good, the latest first. `next` continues the list; letters that come or go meanwhile " +
 			"neither double nor hide others. A page may hold less than its limit, also nothing, and still have a `next`.",
-		Errors: []int{403, 422, 503},
+		Errors: []int{401, 403, 422, 503},
 	}, s.listDead)
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-dead-groups", Method: http.MethodGet, Path: "/v1/dead/groups", Summary: "Group dead letters by what failed alike", Tags: []string{"dead letters"},
 		Description: "By kind, reason, and message but for names and numbers; the largest group first, at most 1000 groups.",
-		Errors:      []int{403, 422, 503},
+		Errors:      []int{401, 403, 422, 503},
 	}, s.groupDead)
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-dead-letter", Method: http.MethodGet, Path: "/v1/dead/{id}", Summary: "Look at a dead letter", Tags: []string{"dead letters"},
 		Description: "With its payload and its options; 409 if the task is no dead letter.",
-		Errors:      []int{403, 404, 409, 503},
+		Errors:      []int{401, 403, 404, 409, 503},
 	}, s.getDead)
 	huma.Register(s.api, huma.Operation{
 		OperationID: "delete-dead-letter", Method: http.MethodDelete, Path: "/v1/dead/{id}", Summary: "Delete a dead letter for good", Tags: []string{"dead letters"},
-		DefaultStatus: http.StatusNoContent, Errors: []int{403, 404, 409, 503},
+		DefaultStatus: http.StatusNoContent, Errors: []int{401, 403, 404, 409, 503},
 	}, s.deleteDead)
 	registerBody(s, huma.Operation{
 		OperationID: "replay-dead-letter", Method: http.MethodPost, Path: "/v1/dead/{id}/replay", Summary: "Replay a dead letter", Tags: []string{"dead letters"},
 		Description: "Puts the task back into its queue under its id, changed if there is a body; its attempts are counted anew. Of any " +
 			"number of callers one succeeds. 409 if the task is no dead letter (any more).",
-		DefaultStatus: http.StatusAccepted, Errors: []int{403, 404, 408, 409, 413, 415, 422, 429, 503}, Middlewares: huma.Middlewares{s.readAnyBody},
+		DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 408, 409, 413, 415, 422, 429, 503}, Middlewares: huma.Middlewares{s.readAnyBody},
 	}, reflect.TypeFor[tasks.Replay](), s.replayDead)
 	registerBody(s, huma.Operation{
 		OperationID: "replay-dead", Method: http.MethodPost, Path: "/v1/dead/replay", Summary: "Replay many dead letters", Tags: []string{"dead letters"},
 		Description: "Replays what the filter chooses, the oldest first, at most 1000 letters and 30 seconds a call, at the rate that is asked for. " +
 			"`stopped` tells why it ended before all were replayed: limit, full, memory or time. To go on without meeting what has failed " +
 			"again, call it again with the first `started_at` as `before`. Without a filter `all` must be set.",
-		Errors: []int{403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody},
-	}, reflect.TypeFor[tasks.DeadCall](), s.sweepDead(s.Client.SweepReplay))
+		Errors: []int{401, 403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody(taskBodies)},
+	}, reflect.TypeFor[tasks.DeadCall](), s.sweepDead("replay dead letters", s.Client.SweepReplay))
 	registerBody(s, huma.Operation{
 		OperationID: "delete-dead", Method: http.MethodPost, Path: "/v1/dead/delete", Summary: "Delete many dead letters for good", Tags: []string{"dead letters"},
 		Description: "Deletes what the filter chooses, at most 1000 letters and 30 seconds a call. Without a filter `all` must be set.",
-		Errors:      []int{403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody},
-	}, reflect.TypeFor[tasks.DeadCall](), s.sweepDead(s.Client.SweepDelete))
+		Errors:      []int{401, 403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody(taskBodies)},
+	}, reflect.TypeFor[tasks.DeadCall](), s.sweepDead("delete dead letters", s.Client.SweepDelete))
 }
 
 // registerBody registers an operation whose body is read by a middleware of
@@ -128,51 +131,65 @@ func (s *server) readAnyBody(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	s.readBody(ctx, next)
+	s.readBody(taskBodies)(ctx, next)
 }
 
 func (s *server) listDead(ctx context.Context, in *deadListInput) (*deadPageOutput, error) {
 	f, err := in.filter()
+	if err == nil {
+		err = s.permitDead(ctx, f)
+	}
 	if err != nil {
-		return nil, s.problem(err)
+		return nil, s.fail(ctx, err)
 	}
 	limit := 100
 	if in.Limit != "" {
 		if limit, err = strconv.Atoi(in.Limit); err != nil {
-			return nil, s.problem(tasks.Invalid("limit", "must be a number from 1 to 1000"))
+			return nil, s.fail(ctx, tasks.Invalid("limit", "must be a number from 1 to 1000"))
 		}
 	}
 	page, err := s.Client.DeadLetters(ctx, f, in.After, limit)
 	if err != nil {
-		return nil, s.deadProblem(err)
+		return nil, s.failDead(ctx, err)
 	}
 	return &deadPageOutput{page}, nil
 }
 
 func (s *server) groupDead(ctx context.Context, in *deadGroupsInput) (*deadGroupsOutput, error) {
 	f, err := in.filter()
+	if err == nil {
+		err = s.permitDead(ctx, f)
+	}
 	if err != nil {
-		return nil, s.problem(err)
+		return nil, s.fail(ctx, err)
 	}
 	groups, err := s.Client.DeadGroups(ctx, f)
 	if err != nil {
-		return nil, s.deadProblem(err)
+		return nil, s.failDead(ctx, err)
 	}
 	return &deadGroupsOutput{groups}, nil
 }
 
 func (s *server) getDead(ctx context.Context, in *deadIDInput) (*deadLetterOutput, error) {
 	d, err := s.Client.DeadLetter(ctx, in.ID)
+	if err == nil {
+		err = s.permit(ctx, d.Kind)
+	}
 	if err != nil {
-		return nil, s.deadProblem(err)
+		return nil, s.failDead(ctx, err)
 	}
 	return &deadLetterOutput{d}, nil
 }
 
 func (s *server) deleteDead(ctx context.Context, in *deadIDInput) (*struct{}, error) {
-	if err := s.Client.DeleteDead(ctx, in.ID); err != nil {
-		return nil, s.deadProblem(err)
+	err := s.permitLetter(ctx, in.ID)
+	if err == nil {
+		err = s.Client.DeleteDead(ctx, in.ID)
 	}
+	if err != nil {
+		return nil, s.failDead(ctx, err)
+	}
+	s.note(ctx, keys.Entry{Class: keys.Changes, Action: "delete dead letter", Object: in.ID, Count: 1})
 	return nil, nil //nolint:nilnil // no content
 }
 
@@ -181,48 +198,80 @@ func (s *server) replayDead(ctx context.Context, in *deadIDInput) (*taskOutput, 
 	if len(b.bytes) > 0 {
 		var err error
 		if change, err = tasks.DecodeReplay(b.bytes); err != nil {
-			return nil, s.problem(err)
+			return nil, s.fail(ctx, err)
 		}
+	}
+	if err := s.permitLetter(ctx, in.ID); err != nil {
+		return nil, s.failDead(ctx, err)
 	}
 	t, err := s.Client.ReplayDead(ctx, in.ID, change)
 	if err != nil {
-		return nil, s.deadProblem(err)
+		return nil, s.failDead(ctx, err)
 	}
+	s.note(ctx, keys.Entry{Class: keys.Changes, Action: "replay dead letter", Object: in.ID, Kind: t.Kind, Count: 1})
 	out := answer(t)
 	out.Status = http.StatusAccepted // it may have ended already
 	return out, nil
 }
 
 // sweepDead does something with many letters, within the bounds of a call.
-func (s *server) sweepDead(do func(context.Context, tasks.DeadCall, client.Sweep) (tasks.DeadSweep, error)) func(context.Context, *struct{}) (*deadSweepOutput, error) {
+func (s *server) sweepDead(action string, do func(context.Context, tasks.DeadCall, client.Sweep) (tasks.DeadSweep, error)) func(context.Context, *struct{}) (*deadSweepOutput, error) {
 	return func(ctx context.Context, _ *struct{}) (*deadSweepOutput, error) {
 		b := bodyOf(ctx)
 		call, err := tasks.DecodeDeadCall(b.bytes)
 		b.release()
 		switch {
 		case err != nil:
-			return nil, s.problem(err)
+			return nil, s.fail(ctx, err)
 		case call.Empty() && !call.All:
-			return nil, s.problem(tasks.Invalid("all", "must be set to take every dead letter; or give a filter: kind, queue, reason, group, since or before"))
+			return nil, s.fail(ctx, tasks.Invalid("all", "must be set to take every dead letter; or give a filter: kind, queue, reason, group, since or before"))
 		case call.Limit > maxSweep:
-			return nil, s.problem(tasks.Invalid("limit", "must be from 0 to "+strconv.Itoa(maxSweep)))
+			return nil, s.fail(ctx, tasks.Invalid("limit", "must be from 0 to "+strconv.Itoa(maxSweep)))
 		case call.Limit == 0:
 			call.Limit = maxSweep
+		}
+		if err := s.permitDead(ctx, call.DeadFilter); err != nil {
+			return nil, err
 		}
 		timed, cancel := context.WithTimeout(ctx, sweepTime)
 		defer cancel()
 		go s.endWithStop(timed, cancel)
 		done, err := do(timed, call, client.Sweep{})
 		out := &deadSweepOutput{Body: done}
+		s.note(ctx, keys.Entry{Class: keys.Changes, Action: action, Kind: call.Kind, Count: done.Done})
 		if done.Stopped == "full" || done.Stopped == "memory" {
-			out.RetryAfter = retryAfter
+			out.RetryAfter = seconds(deadAgain)
 			return out, nil
 		}
 		if err != nil && (timed.Err() == nil || ctx.Err() != nil) {
-			return nil, s.deadProblem(err)
+			return nil, s.failDead(ctx, err)
 		}
 		return out, nil
 	}
+}
+
+// permitDead answers a key that is good for some kinds only and asks for more.
+func (s *server) permitDead(ctx context.Context, f tasks.DeadFilter) error {
+	kind := f.Kind
+	if kind == "" && f.Queue != "" {
+		kind = tasks.KindOf(f.Queue)
+	}
+	if kind == "" && limited(ctx) {
+		return huma.Error403Forbidden("the key " + callOf(ctx).key.Name + " is good for some kinds only: give one as kind")
+	}
+	return s.permit(ctx, kind)
+}
+
+// permitLetter does the same for one letter.
+func (s *server) permitLetter(ctx context.Context, id string) error {
+	if !limited(ctx) {
+		return nil
+	}
+	t, err := s.Client.Status(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.permit(ctx, t.Kind)
 }
 
 // endWithStop cancels when the server stops.
@@ -234,14 +283,14 @@ func (s *server) endWithStop(ctx context.Context, cancel context.CancelFunc) {
 	}
 }
 
-// deadProblem turns an error about dead letters into an answer.
-func (s *server) deadProblem(err error) error {
+// failDead turns an error about dead letters into an answer.
+func (s *server) failDead(ctx context.Context, err error) error {
 	var memory *client.MemoryError
 	switch {
 	case errors.Is(err, client.ErrNotDead):
 		return huma.Error409Conflict("the task is no dead letter; GET /v1/tasks/{id} tells what it is")
 	case errors.As(err, &memory):
-		return later(http.StatusServiceUnavailable, "the queue's memory is nearly full; try again later")
+		return later(http.StatusServiceUnavailable, memory.RetryAfter, "the queue's memory is nearly full; try again later")
 	}
-	return s.problem(err)
+	return s.fail(ctx, err)
 }

@@ -24,8 +24,8 @@ const (
 	// heartbeat is how often a quiet stream shows that it lives: proxies and
 	// clients give up on silence.
 	heartbeat = 15 * time.Second
-	// streamWrite is how long a client may take to read an event.
-	streamWrite = 10 * time.Second
+	// eventWrite is how long a client may take to read an event.
+	eventWrite = 10 * time.Second
 	// reconnectAfter is what clients are told to wait before they come again.
 	reconnectAfter = 2 * time.Second
 	// watchAgain is the pause before a look that failed is repeated.
@@ -44,7 +44,7 @@ func (s *server) registerEvents() {
 		Description: "Server-sent events (text/event-stream). The first tells the task as it is, each further one a change: `event: state` " +
 			"or `event: progress`, with the task without its result as data. Changes that follow each other closely may come as one. The " +
 			"stream ends after the final state; 204 if that was the last event seen, so that browsers do not come again.",
-		Errors: []int{403, 404, 503},
+		Errors: []int{401, 403, 404, 503},
 		Responses: map[string]*huma.Response{
 			"200": {Description: "The events.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}},
 			"204": {Description: "The task is final, and its last event was seen."},
@@ -56,14 +56,17 @@ func (s *server) registerEvents() {
 
 func (s *server) events(ctx context.Context, in *eventsInput, streams *semaphore.Weighted) (*huma.StreamResponse, error) {
 	t, err := s.Client.Status(ctx, in.ID)
+	if err == nil {
+		err = s.permit(ctx, t.Kind)
+	}
 	if err != nil {
-		return nil, s.problem(err)
+		return nil, s.fail(ctx, err)
 	}
 	if t.State.Final() && in.Last == t.Stamp() {
 		return &huma.StreamResponse{Body: func(c huma.Context) { c.SetStatus(http.StatusNoContent) }}, nil
 	}
 	if !streams.TryAcquire(1) {
-		return nil, later(http.StatusServiceUnavailable, "too many streams are open here; ask with wait instead")
+		return nil, later(http.StatusServiceUnavailable, reconnectAfter, "too many streams are open here; ask with wait instead")
 	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		defer streams.Release(1)
@@ -171,7 +174,7 @@ func (e *eventStream) change(t tasks.Task) error {
 
 func (e *eventStream) write(text string) error {
 	// Only test recorders have no deadlines.
-	_ = e.control.SetWriteDeadline(time.Now().Add(streamWrite))
+	_ = e.control.SetWriteDeadline(time.Now().Add(eventWrite))
 	if _, err := e.w.Write([]byte(text)); err != nil {
 		return err
 	}

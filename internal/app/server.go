@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	stdlog "log"
@@ -61,14 +62,36 @@ func Listen(ctx context.Context, address, flag string) (net.Listener, error) {
 // ShutdownGrace. WriteTimeout bounds a request from its headers to the end of
 // its answer.
 func (a *App) Serve(name string, l net.Listener, h http.Handler, writeTimeout time.Duration) {
+	a.ServeWith(name, l, h, ServerConfig{WriteTimeout: writeTimeout})
+}
+
+// ServerConfig is how a server serves.
+type ServerConfig struct {
+	// WriteTimeout bounds a request from its headers to the end of its answer.
+	WriteTimeout time.Duration
+	// MaxConnections bounds the open connections; 0 means maxConnections.
+	MaxConnections int
+	// TLS is set for https.
+	TLS *tls.Config
+}
+
+// ServeWith is Serve with all there is to choose.
+func (a *App) ServeWith(name string, l net.Listener, h http.Handler, cfg ServerConfig) {
 	server := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: writeTimeout,
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: cfg.WriteTimeout, TLSConfig: cfg.TLS,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: stdlog.New(a.log.With().Str("part", name).Logger(), "", 0),
+	}
+	if cfg.MaxConnections == 0 {
+		cfg.MaxConnections = maxConnections
+	}
+	serve := server.Serve
+	if cfg.TLS != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := server.Serve(netutil.LimitListener(l, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(netutil.LimitListener(l, cfg.MaxConnections)); !errors.Is(err, http.ErrServerClosed) {
 			a.stop(fmt.Errorf("%s: %w", name, err))
 		}
 	}()
@@ -82,5 +105,5 @@ func (a *App) Serve(name string, l net.Listener, h http.Handler, writeTimeout ti
 		<-ended
 		return err
 	})
-	a.log.Info().Str("part", name).Str("address", l.Addr().String()).Msg("listening")
+	a.log.Info().Str("part", name).Str("address", l.Addr().String()).Bool("tls", cfg.TLS != nil).Msg("listening")
 }

@@ -77,7 +77,7 @@ func (s *Store) put(ctx context.Context, data []byte, name string, anew bool) (M
 		return Marker{}, tooLarge(len(data))
 	}
 	m := Marker{SHA: SHA(data), Size: len(data)}
-	cmds, err := run(ctx, s.broker, listCall(m.SHA), referCall(m.SHA, name, false))
+	cmds, err := run(ctx, s.broker, s.listCall(m.SHA), referCall(m.SHA, name, false))
 	if err != nil {
 		return m, fmt.Errorf("store blob: %w", err)
 	}
@@ -106,8 +106,12 @@ func (s *Store) put(ctx context.Context, data []byte, name string, anew bool) (M
 }
 
 // listCall lists a blob for the sweep.
-func listCall(sha string) call {
-	return call{listScript, []string{dueKey, yardKey}, []any{sha, firstLook.Milliseconds(), salt()}}
+func (s *Store) listCall(sha string) call {
+	yard := ""
+	if s.dir != nil {
+		yard = salt()
+	}
+	return call{listScript, []string{dueKey, yardKey}, []any{sha, firstLook.Milliseconds(), yard}}
 }
 
 // referCall adds a reference; must refuses to, where there is no blob.
@@ -228,7 +232,7 @@ func (s *Store) Refer(ctx context.Context, refs []Ref) (missing []bool, err erro
 		refs = refs[len(page):]
 		calls := make([]call, 0, 2*len(page))
 		for _, r := range page {
-			calls = append(calls, listCall(r.SHA), referCall(r.SHA, r.Name, true))
+			calls = append(calls, s.listCall(r.SHA), referCall(r.SHA, r.Name, true))
 		}
 		cmds, err := run(ctx, s.broker, calls...)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
@@ -55,6 +56,18 @@ func TestStore_InACluster(t *testing.T) {
 	if _, is := s.broker.Client().(*redis.ClusterClient); !is {
 		t.Fatalf("got a %T", s.broker.Client())
 	}
+	wholeLife(t, s)
+}
+
+// The stand-in that standalone uses where there is no redis-server.
+func TestStore_OnTheStandIn(t *testing.T) {
+	t.Parallel()
+	wholeLife(t, New(brokertest.Open(t, "redis://"+miniredis.RunT(t).Addr())))
+}
+
+// wholeLife takes blobs from their first reference to their sweep.
+func wholeLife(t *testing.T, s *Store) {
+	t.Helper()
 	dead := func(h Held) bool { return h.Name == "dead" }
 	var shas []string
 	for i := range 20 {

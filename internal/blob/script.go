@@ -32,13 +32,14 @@ var claimSource string
 var settleSource string
 
 var (
-	listScript   = redis.NewScript(listSource)
-	referScript  = redis.NewScript(referSource)
-	placeScript  = redis.NewScript(placeSource)
-	dropScript   = redis.NewScript(dropSource)
-	lookScript   = redis.NewScript(lookSource)
-	claimScript  = redis.NewScript(claimSource)
-	settleScript = redis.NewScript(settleSource)
+	listScript  = redis.NewScript(listSource)
+	referScript = redis.NewScript(referSource)
+	placeScript = redis.NewScript(placeSource)
+	dropScript  = redis.NewScript(dropSource)
+	lookScript  = redis.NewScript(lookSource)
+	// What frees memory must go on when Redis has none.
+	claimScript  = redis.NewScript(broker.Spare + claimSource)
+	settleScript = redis.NewScript(broker.Spare + settleSource)
 )
 
 const (

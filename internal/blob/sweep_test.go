@@ -83,7 +83,7 @@ func TestClean_ForgetsAReferenceWithoutABlob(t *testing.T) {
 	stored(t, func(t *testing.T, s *Store) {
 		data := text(70_000)
 		sha := SHA(data)
-		if _, err := run(t.Context(), s.broker, listCall(sha), referCall(sha, "died", false)); err != nil {
+		if _, err := run(t.Context(), s.broker, s.listCall(sha), referCall(sha, "died", false)); err != nil {
 			t.Fatal(err)
 		}
 		if missing, err := s.Refer(t.Context(), []Ref{{sha, "other"}}); err != nil || !missing[0] {

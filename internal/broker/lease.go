@@ -18,9 +18,12 @@ const (
 // Redis's own clock decides, so that no node's clock matters.
 var (
 	renewScript = redis.NewScript(`
-redis.call("ZREM", KEYS[1], "") -- as Spare
 local t = redis.call("TIME")
-return redis.call("ZADD", KEYS[1], t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2], ARGV[1])`)
+local till = t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2]
+local answer = redis.pcall("ZADD", KEYS[1], till, ARGV[1])
+if type(answer) == "number" then return answer end
+redis.call("ZREM", KEYS[1], "") -- Redis may be full: as Spare
+return redis.call("ZADD", KEYS[1], till, ARGV[1])`)
 	leasesScript = redis.NewScript(`
 local t = redis.call("TIME")
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+	"time"
 )
 
 // It has the process to itself.
@@ -32,6 +33,23 @@ func TestTrimmer(t *testing.T) {
 	}
 	if trimmer.Trim() {
 		t.Error("trimmed twice at once")
+	}
+}
+
+// What was alive at the last trim may have been the work itself.
+func TestTrimmer_TrimsOnceTheWorkHasEnded(t *testing.T) {
+	debug.FreeOSMemory()
+	trimmer := NewTrimmer()
+	trimmer.Trim()
+	work := make([]byte, 40<<20)
+	trimmer.Trim() // there is much of it, and it is alive
+	runtime.KeepAlive(work)
+	trimmer.alive, trimmer.at = 60<<20, time.Time{} // as if there had been more
+	if trimmer.fresh = 100 << 20; !trimmer.Trim() {
+		t.Error("what ended work has left behind is kept")
+	}
+	if trimmer.at = (time.Time{}); trimmer.Trim() {
+		t.Error("trimmed again though nothing was done")
 	}
 }
 

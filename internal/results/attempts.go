@@ -252,9 +252,13 @@ func (a *Attempts) settled(e *ending, code int64) {
 	if a.running[e.id] == e.attempt {
 		delete(a.running, e.id)
 	}
+	var payload blob.Ref
+	if e.attempt != nil {
+		payload = e.attempt.payload
+	}
 	a.mu.Unlock()
-	if e.attempt != nil && e.attempt.payload.SHA != "" && e.outcome.Mode == Complete && code > 0 {
-		a.noting.Go(func() { a.letPayloadGo(context.Background(), e.queue, e.id, e.attempt.payload) })
+	if payload.SHA != "" && e.outcome.Mode == Complete && code > 0 {
+		a.noting.Go(func() { a.letPayloadGo(context.Background(), e.queue, e.id, payload) })
 	}
 	switch code {
 	case 3:

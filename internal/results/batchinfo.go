@@ -14,7 +14,7 @@ func (s *Store) BatchInfo(ctx context.Context, id string) (tasks.BatchInfo, erro
 		return tasks.BatchInfo{}, err
 	}
 	info := tasks.BatchInfo{
-		ID: id, Total: b.total, CreatedAt: b.created, FinishedAt: b.finished, Counts: map[tasks.State]int{},
+		ID: id, Total: b.total, Kinds: b.kinds, CreatedAt: b.created, FinishedAt: b.finished, Counts: map[tasks.State]int{},
 	}
 	if b.callback != "" {
 		info.Callback = CallbackID(id)

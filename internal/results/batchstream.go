@@ -20,12 +20,12 @@ const (
 	streamBytes = 4 << 20
 )
 
-// BatchResults streams the tasks of a batch in their order, each once it is
-// final. A task that is no longer kept comes as ErrNotFound with its id; any
-// other error is the last.
-func (e *Events) BatchResults(ctx context.Context, id string) iter.Seq2[tasks.Task, error] {
+// BatchResults streams the tasks of a batch in their order from a number on,
+// each once it is final. A task that is no longer kept comes as ErrNotFound
+// with its id; any other error is the last.
+func (e *Events) BatchResults(ctx context.Context, id string, from int) iter.Seq2[tasks.Task, error] {
 	return func(yield func(tasks.Task, error) bool) {
-		for n := 0; ; {
+		for n := from; ; {
 			page, err := e.store.batchPage(ctx, id, n, streamPage)
 			if err != nil {
 				yield(tasks.Task{}, err)

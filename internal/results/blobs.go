@@ -24,7 +24,7 @@ import (
 // of one of these kinds:
 //
 //	payload  held while the record's y_payload names the blob
-//	result   held while the record's result names it
+//	result   held while the record's result names it, or none is settled yet
 //	source   of a payload that names an uploaded blob; held while there is a record
 //	batch    of a batch whose requests do; held while there is the batch
 //
@@ -44,8 +44,9 @@ const (
 	// admitWithin is how long storing blobs may take before their tasks are
 	// admitted.
 	admitWithin = 30 * time.Second
-	// settleWithin is the same for results, which a bundle may commit as late as
-	// its tasks may run.
+	// settleWithin is the same for results, whose record a bundle may write as late
+	// as its tasks may run. While an attempt is open its end may come at any time:
+	// it waits for Redis as long as it must.
 	settleWithin = 10 * time.Minute
 	// storeAtOnce is how many payloads one call stores at once.
 	storeAtOnce = 4

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
@@ -232,7 +233,10 @@ func TestHolding(t *testing.T) {
 		"payload, named":                 {ref(rolePayload, "search", sha, ancient), "archived", marker(sha), true},
 		"payload, completed":             {ref(rolePayload, "search", sha, old), "completed", nil, false},
 		"payload, another one":           {ref(rolePayload, "search", sha, old), "pending", marker(other), false},
-		"result, not settled yet":        {ref(roleResult, "search", sha, old), "active", nil, true},
+		"result, not settled yet":        {ref(roleResult, "search", sha, ancient), "active", nil, true},
+		"result, its task handed back":   {ref(roleResult, "search", sha, ancient), "pending", nil, true},
+		"result, of a bundle's task":     {ref(roleResult, "search", sha, old), nil, nil, true},
+		"result, archived meanwhile":     {ref(roleResult, "search", sha, ancient), "archived", nil, false},
 		"result, named":                  {ref(roleResult, "search", sha, ancient), "completed", marker(sha), true},
 		"result, another attempt's":      {ref(roleResult, "search", sha, ancient), "completed", `{"a":1}`, false},
 		"result, its record gone":        {ref(roleResult, "search", sha, ancient), nil, nil, false},
@@ -429,6 +433,47 @@ func TestPutBlob_StopsBeforeRedisIsFull(t *testing.T) {
 	}
 	if got := blobsIn(t, b); len(got) != 0 {
 		t.Errorf("got the blobs %v, want none", got)
+	}
+}
+
+// A full Redis refuses writes, but not those that make room.
+func TestSweep_GoesOnWhenRedisIsFull(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	s := New(b)
+	admitOne(t, s, "x", document(t, 200_000))
+	c := b.Client()
+	c.Del(t.Context(), broker.TaskKey("document_parse", "x"))
+	sha := blobsIn(t, b)[0]
+	c.ZIncrBy(t.Context(), "jobyard:blob:{"+sha+"}:refs", -float64(time.Hour.Milliseconds()), refsOf(t, b, sha)[0])
+	c.ZAdd(t.Context(), "jobyard:{blobs}:due", redis.Z{Score: 1, Member: sha})
+	if err := c.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.SweepBlobs(t.Context()); err != nil || n != 1 || len(blobsIn(t, b)) != 0 {
+		t.Errorf("got %d deleted, %v, want 1", n, err)
+	}
+}
+
+// A result is not lost because Redis was away while it waited to be settled.
+func TestSweep_SparesTheResultOfAnOpenAttempt(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	s := New(b)
+	admitOne(t, s, "x", document(t, 100))
+	o := Outcome{Mode: Complete, Result: []byte(`"` + strings.Repeat("x", 100_000) + `"`)}
+	s.NewAttempts("node", zerolog.Nop()).KeepResult(t.Context(), "document_parse", "x", &o)
+	if !blob.IsMarker(o.Result) {
+		t.Fatalf("got %.100q", o.Result)
+	}
+	sweepLater(t, s, 48*time.Hour)
+	if n := len(blobsIn(t, b)); n != 1 {
+		t.Error("it went before the attempt was settled")
+	}
+	b.Client().HSet(t.Context(), broker.TaskKey("document_parse", "x"), "state", "archived")
+	sweepLater(t, s, time.Hour)
+	if n := len(blobsIn(t, b)); n != 0 {
+		t.Error("it stays although the task ended otherwise")
 	}
 }
 

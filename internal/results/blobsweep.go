@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/tasks"
 )
 
 // sweepEvery is how often each process looks for blobs that nobody needs.
@@ -80,13 +82,22 @@ func holding(r blob.Held, record []any) bool {
 		}
 	case roleResult:
 		patience = settleWithin
-		fallthrough
-	default:
-		if m, ok := blob.ParseMarker([]byte(at)); ok && m.SHA == r.SHA {
+		if open := state != "" && !tasks.State(state).Final(); open || names(at, r.SHA) {
+			return true
+		}
+	case rolePayload:
+		if names(at, r.SHA) {
 			return true
 		}
 	}
 	return r.Age <= patience
+}
+
+// names reports whether a field of a record names a blob.
+func names(field, sha string) bool {
+	marker, _, _ := strings.Cut(field, "\n")
+	m, ok := blob.ParseMarker([]byte(marker))
+	return ok && m.SHA == sha
 }
 
 // LargePayload reads the payload of a task that runs here. Once the task is

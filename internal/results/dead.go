@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -93,7 +94,11 @@ func (s *Store) FindDead(ctx context.Context, id string) (Dead, error) {
 	}
 	payload := m.payload
 	if m.headers[HeaderPayload] != "" {
-		if payload, _, err = s.largePayload(ctx, packed); err != nil {
+		payload, _, err = s.largePayload(ctx, packed)
+		if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrDamaged) {
+			payload, err = []byte("null"), nil // it is lost; the letter can still be deleted
+		}
+		if err != nil {
 			return d, fmt.Errorf("read the payload of dead letter %s: %w", id, err)
 		}
 	}

@@ -110,8 +110,6 @@ func (s *Store) moveDead(ctx context.Context, letters []Dead, calls []scriptCall
 // ReplayChanged puts one dead letter back with changes. Its errors are those of
 // one answer of ReplayDead, and *tasks.InvalidError.
 func (s *Store) ReplayChanged(ctx context.Context, limit func(queue string) int, d Dead, change tasks.Replay) error {
-	ctx, cancel := s.broker.CallContext(ctx)
-	defer cancel()
 	if d.Tasks > 0 {
 		return tasks.Invalid("payload", "stands for several tasks of a batch, which cannot be changed together: replay it as it is")
 	}
@@ -119,18 +117,26 @@ func (s *Store) ReplayChanged(ctx context.Context, limit func(queue string) int,
 	if err != nil {
 		return err
 	}
-	if err := s.memory.room(ctx, s.broker, len(r.Payload)); err != nil {
-		return err
+	answers, refs, held, err := s.hold(ctx, []Admission{{ID: d.ID, Request: r, Limit: limit(d.Queue)}})
+	if err != nil {
+		return s.memory.refused(s.broker, err)
 	}
-	sum, beside := fingerprint(r), []byte(nil)
-	if len(r.Payload) > inlineBytes {
-		beside, r.Payload = s.packer.pack(r.Payload), nil
+	if answers[0] != nil {
+		return answers[0]
 	}
-	answers := make([]error, 1)
-	msg := encode(&Admission{ID: d.ID, Request: r})
-	call := s.replayCall(d, limit(d.Queue), replayed{msg, sum, beside, strconv.FormatInt(retentionSeconds(r.Options), 10)})
-	if err := s.moveDead(ctx, []Dead{d}, []scriptCall{call}, []int{0}, answers); err != nil {
-		return err
+	a := &held[0]
+	with := replayed{sum: fingerprint(r), beside: a.beside, retention: strconv.FormatInt(retentionSeconds(r.Options), 10)}
+	if a.beside != nil {
+		a.Request.Payload = nil
+	}
+	with.msg = encode(a)
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	if err := s.moveDead(ctx, []Dead{d}, []scriptCall{s.replayCall(d, a.Limit, with)}, []int{0}, answers); err != nil {
+		return err // whether it was replayed is not known: the sweep finds out
+	}
+	if answers[0] != nil {
+		s.letGo(ctx, refs[0])
 	}
 	return answers[0]
 }

@@ -13,11 +13,16 @@ import (
 )
 
 const (
-	doneChannel = "jobyard:done"
+	// DoneChannel is where the end of tasks and batches is announced: an id, or
+	// a batch's and the numbers of its tasks ("<batch> 3,17").
+	DoneChannel = "jobyard:done"
 	// CancelChannel is where the id of a running task is announced that is to stop.
 	CancelChannel = "jobyard:cancel"
-	// pollEvery is how often a waiter looks although nothing was announced.
-	pollEvery = time.Second
+	// pollEvery is how soon a waiter looks although nothing was announced; each
+	// further look comes later, up to pollAtMost: ten thousand waits must not
+	// keep Redis busy with questions.
+	pollEvery  = time.Second
+	pollAtMost = 10 * time.Second
 	// maxWaiters bounds the waits of one process.
 	maxWaiters = 20000
 )
@@ -47,7 +52,7 @@ func (e *Events) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { e.watchers.listen(ctx, e.store.broker) })
 	defer watching.Wait()
-	return broker.Listen(ctx, e.store.broker.Client(), func(_, ended string) { e.announced(ended) }, e.wakeAll, doneChannel)
+	return broker.Listen(ctx, e.store.broker.Client(), func(_, ended string) { e.announced(ended) }, e.wakeAll, DoneChannel)
 }
 
 // announced wakes for tasks or a batch that ended ("<id>,<id>"), or for the
@@ -129,6 +134,9 @@ func (e *Events) Wait(ctx context.Context, id string, queues ...string) (tasks.T
 		t, err := e.store.Get(ctx, id, queues...)
 		if err == nil {
 			last = t
+			if _, _, batched := splitItem(id); !batched && t.Queue != "" {
+				queues = []string{t.Queue} // a task never changes its queue
+			}
 		}
 		return t.State.Final(), err
 	})
@@ -143,7 +151,8 @@ func (e *Events) until(ctx context.Context, id string, look func() (bool, error)
 		return err
 	}
 	defer e.leave(id, ch)
-	poll := time.NewTicker(pollEvery)
+	every := pollEvery
+	poll := time.NewTimer(every)
 	defer poll.Stop()
 	for {
 		there, err := look()
@@ -160,6 +169,8 @@ func (e *Events) until(ctx context.Context, id string, look func() (bool, error)
 			return fmt.Errorf("wait for %s: %w", id, ctx.Err())
 		case <-ch:
 		case <-poll.C:
+			every = min(2*every, pollAtMost)
+			poll.Reset(every)
 		}
 	}
 }

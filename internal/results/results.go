@@ -53,7 +53,7 @@ var forwardSource string
 
 var (
 	admitScript  = redis.NewScript(admitSource)
-	takeScript   = redis.NewScript(broker.Spare + takeSource)
+	takeScript   = redis.NewScript(takeSource)
 	settleScript = redis.NewScript(settleSource)
 	cancelScript = redis.NewScript(broker.Spare + cancelSource)
 

@@ -174,13 +174,16 @@ func TestWorker_CancelInEveryState(t *testing.T) {
 	hand("pending")
 	hand("scheduled", tasks.WithDelay(time.Hour))
 
-	for id, want := range map[string]struct {
+	for _, want := range []struct {
+		id    string
 		state tasks.State
 		final bool
 	}{
-		"pending": {tasks.Canceled, false}, "scheduled": {tasks.Canceled, false}, "active": {tasks.Canceled, false},
-		"retry": {tasks.Canceled, false}, "archived": {tasks.Archived, true}, "completed": {tasks.Completed, true},
+		{"pending", tasks.Canceled, false}, {"scheduled", tasks.Canceled, false}, {"retry", tasks.Canceled, false},
+		{"archived", tasks.Archived, true}, {"completed", tasks.Completed, true},
+		{"active", tasks.Canceled, false}, // last: it makes room for what waits
 	} {
+		id := want.id
 		got, err := y.client.Cancel(ctx, id)
 		if errors.Is(err, client.ErrFinal) != want.final || !want.final && err != nil {
 			t.Errorf("%s: got %v, want it to be final: %t", id, err, want.final)

@@ -32,7 +32,9 @@ func lived(n int) []note {
 // A judge that finds nothing proves nothing, unless it would find it.
 func TestJudge(t *testing.T) {
 	t.Parallel()
-	single := func(n, run int) string { return command("HSET", "asynq:{q}:t:x", "state", "completed", "result", result(n, run)) }
+	single := func(n, run int) string {
+		return command("HSET", "asynq:{q}:t:x", "state", "completed", "result", result(n, run))
+	}
 	without := func(notes []note, what string) []note {
 		return slices.DeleteFunc(notes, func(n note) bool { return n.What == what })
 	}

@@ -24,29 +24,22 @@ type load struct {
 	calls  sync.WaitGroup
 	left   atomic.Int64 // tasks whose result was not seen yet
 	ids    sync.Map     // number to id, of the acknowledged ones
-	ended  context.Context
-	end    context.CancelFunc
-}
-
-func newLoad(s settings, c *client.Client, l *ledger, url string) *load {
-	ld := &load{settings: s, client: c, ledger: l, url: url}
-	ld.ended, ld.end = context.WithCancel(context.Background())
-	return ld
 }
 
 // again is the pause before a refused task is offered again, or a lost wait is
 // taken up.
 const again = 300 * time.Millisecond
 
-// offer hands tasks over until ctx ends.
-func (l *load) offer(ctx context.Context) {
+// offer hands tasks over until raging ends. Until ctx ends, each is offered
+// again and awaited.
+func (l *load) offer(ctx, raging context.Context) {
 	const beat = 10 * time.Millisecond
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	begun, batches, single := time.Now(), 0, float64(l.Rate-l.Batch)
 	for singles := 0; ; {
 		select {
-		case <-ctx.Done():
+		case <-raging.Done():
 			return
 		case <-tick.C:
 		}
@@ -55,13 +48,13 @@ func (l *load) offer(ctx context.Context) {
 			l.last++
 			n := l.last
 			l.left.Add(1)
-			l.calls.Go(func() { l.one(n) })
+			l.calls.Go(func() { l.one(ctx, n) })
 		}
 		for ; l.Batch > 0 && float64(batches) < spent; batches++ {
 			first := l.last + 1
 			l.last += l.Batch
 			l.left.Add(int64(l.Batch))
-			l.calls.Go(func() { l.batch(first, l.Batch) })
+			l.calls.Go(func() { l.batch(ctx, first, l.Batch) })
 		}
 	}
 }
@@ -75,43 +68,43 @@ func (l *load) request(n int, options ...tasks.Option) tasks.Request {
 }
 
 // one hands over a task and awaits it.
-func (l *load) one(n int) {
+func (l *load) one(ctx context.Context, n int) {
 	id := fmt.Sprint("chaos-", n)
 	l.ledger.write(note{What: noteOffer, Task: n})
-	if !l.insist(n, func() error {
-		_, err := l.client.Enqueue(l.ended, l.request(n, tasks.WithID(id)))
+	if !l.insist(ctx, n, func() error {
+		_, err := l.client.Enqueue(ctx, l.request(n, tasks.WithID(id)))
 		return err
 	}) {
 		return
 	}
 	l.acknowledged(n, id)
-	for l.ended.Err() == nil {
-		got, err := l.client.Wait(l.ended, id)
+	for ctx.Err() == nil {
+		got, err := l.client.Wait(ctx, id)
 		if err == nil {
 			l.seen(n, got)
 			return
 		}
-		l.pause()
+		l.pause(ctx)
 	}
 }
 
 // batch hands over tasks as one batch and awaits them.
-func (l *load) batch(first, size int) {
+func (l *load) batch(ctx context.Context, first, size int) {
 	id := fmt.Sprint("batch-", first)
 	b := client.Batch{ID: id}
 	for i := range size {
 		l.ledger.write(note{What: noteOffer, Task: first + i})
 		b.Requests = append(b.Requests, l.request(first+i))
 	}
-	if !l.insist(first, func() error { _, err := l.client.EnqueueBatch(l.ended, b); return err }) {
+	if !l.insist(ctx, first, func() error { _, err := l.client.EnqueueBatch(ctx, b); return err }) {
 		return
 	}
 	for i := range size {
 		l.acknowledged(first+i, fmt.Sprintf("%s.%d", id, i))
 	}
-	for seen := 0; seen < size && l.ended.Err() == nil; l.pause() {
+	for seen := 0; seen < size && ctx.Err() == nil; l.pause(ctx) {
 		at := 0
-		for got, err := range l.client.BatchResults(l.ended, id) {
+		for got, err := range l.client.BatchResults(ctx, id) {
 			if err != nil && !errors.Is(err, client.ErrNotFound) {
 				break
 			}
@@ -125,22 +118,22 @@ func (l *load) batch(first, size int) {
 }
 
 // insist offers until it is acknowledged.
-func (l *load) insist(n int, offer func() error) bool {
-	for l.ended.Err() == nil {
+func (l *load) insist(ctx context.Context, n int, offer func() error) bool {
+	for ctx.Err() == nil {
 		err := offer()
 		if err == nil {
 			return true
 		}
 		l.ledger.write(note{What: noteRefuse, Task: n, Text: err.Error()})
-		l.pause()
+		l.pause(ctx)
 	}
 	return false
 }
 
-func (l *load) pause() {
+func (l *load) pause(ctx context.Context) {
 	select {
 	case <-time.After(again):
-	case <-l.ended.Done():
+	case <-ctx.Done():
 	}
 }
 
@@ -180,8 +173,6 @@ func (l *load) settle(ctx context.Context, most time.Duration) {
 		case <-tick.C:
 		}
 	}
-	l.end()
-	l.calls.Wait()
 }
 
 // audit reads every acknowledged task once more.

@@ -15,15 +15,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
-
-	"github.com/rs/zerolog"
-
-	"github.com/jobyard/jobyard/client"
-	"github.com/jobyard/jobyard/internal/broker"
-	"github.com/jobyard/jobyard/internal/broker/brokertest"
 )
 
 // settings are what the flags say.
@@ -101,73 +94,43 @@ func run(ctx context.Context, s settings) error {
 
 // play lets the storm rage, waits for calm, and judges.
 func play(ctx context.Context, s settings, dir string) (verdict, error) {
-	var v verdict
-	ledger, err := openLedger(filepath.Join(dir, "ledger.ndjson"))
+	st, err := openStage(ctx, s, dir)
+	defer st.close()
 	if err != nil {
-		return v, err
+		return verdict{}, err
 	}
-	defer ledger.close() //nolint:errcheck // closed and checked below
-	// Its log must hold every write from the first, and each on disk at once.
-	redis, err := brokertest.OpenRedis(ctx, dir, "appendfsync always", "auto-aof-rewrite-percentage 0")
-	if err != nil {
-		return v, err
-	}
-	defer redis.Kill()
-	origin, err := openOrigin(ledger, s.Seed)
-	if err != nil {
-		return v, err
-	}
-	defer origin.close()
-	cfg := broker.DefaultConfig()
-	cfg.URL, cfg.MaxOpen = redis.URL, 20
-	b, err := broker.Open(ctx, cfg, zerolog.Nop())
-	if err != nil {
-		return v, err
-	}
-	defer b.Close() //nolint:errcheck // at the end of the program
-	c, err := client.New(b, client.Config{QueueLimit: 100_000, BulkLimit: 100_000})
-	if err != nil {
-		return v, err
-	}
-	defer c.Close() //nolint:errcheck // as above
-
-	fleet := &fleet{settings: s, url: redis.URL, dir: dir, ledger: ledger}
-	defer fleet.killAll()
-	if err := fleet.launch(s.Workers); err != nil {
-		return v, err
-	}
-	load := newLoad(s, c, ledger, origin.url)
+	load := &load{settings: s, client: st.client, ledger: st.ledger, url: st.origin.url}
 	raging, calm := context.WithTimeout(ctx, s.Span)
 	defer calm()
-	storm := newStorm(s, fleet, redis, ledger)
+	awaiting, end := context.WithCancel(ctx)
+	defer end()
+	storm := newStorm(s, st.fleet, st.redis, st.ledger)
 	raged := make(chan error, 1)
 	go func() { raged <- storm.rage(raging) }()
-	load.offer(raging)
-	if err := <-raged; err != nil {
-		return v, err
-	}
-	if err := ctx.Err(); err != nil {
-		return v, err
+	load.offer(awaiting, raging)
+	if err := errors.Join(<-raged, ctx.Err()); err != nil {
+		return verdict{}, err
 	}
 	load.settle(ctx, 3*time.Minute)
-	calmed, err := awaitCalm(ctx, b, time.Minute)
+	end()
+	load.calls.Wait()
+	calmed, err := awaitCalm(ctx, st.broker, time.Minute)
 	if err != nil {
-		return v, err
+		return verdict{}, err
 	}
 	load.audit(ctx)
-	if err := fleet.stopAll(); err != nil {
-		return v, err
+	if err := st.fleet.stopAll(); err != nil {
+		return verdict{}, err
 	}
-	rest, err := readRest(ctx, b)
+	rest, err := readRest(ctx, st.broker)
 	if err != nil {
-		return v, err
+		return verdict{}, err
 	}
-	redis.Stop()
-	if err := ledger.close(); err != nil {
-		return v, err
+	st.redis.Stop()
+	if err := st.ledger.close(); err != nil {
+		return verdict{}, err
 	}
-	if v, err = judge(dir, rest); err == nil {
-		v.Figures = append(v.Figures, figure{"last result to a yard with nothing open", calmed.Round(time.Millisecond).String()})
-	}
+	v, err := judge(dir, rest)
+	v.Figures = append(v.Figures, figure{"last result to a yard with nothing open", calmed.Round(time.Millisecond).String()})
 	return v, err
 }

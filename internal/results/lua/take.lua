@@ -12,6 +12,7 @@ local waiting = redis.call("LLEN", KEYS[1])
 if waiting == 0 or redis.call("EXISTS", KEYS[2]) == 1 then return false end
 local taken, cleared = {}, 0
 while #taken < most and cleared < 100 do
+  -- The first write takes no memory: a full Redis lets the rest pass too.
   local ids = redis.call("RPOP", KEYS[1], most - #taken)
   if not ids then break end
   redis.call("LPUSH", KEYS[3], unpack(ids))

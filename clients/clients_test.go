@@ -1,0 +1,148 @@
+package clients
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/internal/api"
+	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/broker/brokertest"
+	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/keys"
+	"github.com/jobyard/jobyard/internal/webhooks"
+	"github.com/jobyard/jobyard/internal/worker"
+	"github.com/jobyard/jobyard/tasks"
+)
+
+var update = flag.Bool("update", false, "write the generated clients anew")
+
+// yard serves the API, if it works with a worker that answers searches: "fail"
+// fails.
+func yard(t *testing.T, works bool) (url, key string) {
+	t.Helper()
+	b := brokertest.Start(t)
+	c, err := client.New(b, client.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_, key, err = keys.New(b).Add(t.Context(), keys.Key{Name: "test", Actions: []keys.Action{keys.Admin}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doorKeys, err := api.OpenKeys(t.Context(), b, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := api.New(api.DefaultConfig(), api.Deps{
+		Client: c, Keys: doorKeys, Webhooks: webhooks.New(b), Ready: b.Ping, Metrics: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Log: zerolog.Nop(),
+		Stopping: t.Context().Done(), Version: "0",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	if works {
+		work(t, b)
+	}
+	return server.URL, key
+}
+
+func work(t *testing.T, b *broker.Broker) {
+	t.Helper()
+	jobs := worker.Jobs{}
+	worker.Register(jobs, tasks.Search, func(_ context.Context, p tasks.SearchPayload) (tasks.SearchResult, error) {
+		if p.Query == "fail" {
+			return tasks.SearchResult{}, fault.PermanentError(tasks.ReasonNotFound, "nothing there")
+		}
+		return tasks.SearchResult{Total: 1, Hits: []tasks.SearchHit{{Title: p.Query}}}, nil
+	})
+	cfg := worker.DefaultConfig()
+	cfg.Slots, cfg.DrainTimeout = map[string]int{"search": 2}, 0
+	w, err := worker.New(cfg, b, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestGenerated holds the clients to the API's description.
+func TestGenerated(t *testing.T) {
+	t.Parallel()
+	url, _ := yard(t, false)
+	answer, err := http.Get(url + "/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s spec
+	if err := json.Unmarshal(raw, &s); err != nil {
+		t.Fatal(err)
+	}
+	runtime, err := read("python/runtime.tmpl.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, types := typescript(s)
+	for name, want := range map[string]string{"typescript/jobyard.js": code, "typescript/jobyard.d.ts": types, "python/jobyard.py": python(s, runtime)} {
+		if *update {
+			if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := read(name); err != nil || got != want {
+			t.Errorf("%s is not what the API's description gives (%v): go test ./clients -run Generated -update", name, err)
+		}
+	}
+}
+
+func run(t *testing.T, program string, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Skipf("%s is not on PATH", program)
+	}
+	url, key := yard(t, true)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = append(os.Environ(), "YARD_URL="+url, "YARD_KEY="+key, "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", program, err, out)
+	}
+}
+
+func TestTypeScript(t *testing.T) {
+	t.Parallel()
+	run(t, "node", "typescript/jobyard.test.js")
+}
+
+func TestPython(t *testing.T) {
+	t.Parallel()
+	run(t, "python3", "python/test_jobyard.py")
+}

@@ -1,0 +1,559 @@
+# Generated from the yard's OpenAPI description by go test ./clients -run Generated -update. Do not edit.
+"""Hand tasks to a Jobyard and get their results.
+
+Standard library only. Generated from the yard's OpenAPI description; the part
+above the types is written by hand.
+
+    yard = Jobyard("http://localhost:8080", key="jy_…")
+    found = yard.do("search", {"query": "camera permission"})
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from typing import Any, Iterator, Literal, TypedDict, Union
+
+FINAL = ("completed", "archived", "canceled")
+
+
+class Problem(Exception):
+    """A refusal of the API (RFC 9457)."""
+
+    def __init__(self, status: int, model: dict, retry_after: float | None = None):
+        fields = model.get("errors") or []
+        text = f"{status} {model.get('detail', '')}"
+        if fields:
+            text += f": {fields[0].get('location')}: {fields[0].get('message')}"
+        super().__init__(text)
+        self.status = status
+        self.detail = model.get("detail", "")
+        self.fields = fields
+        self.request_id = model.get("request_id")
+        self.retry_after = retry_after
+
+
+class TaskError(Exception):
+    """A task that ended without a result."""
+
+    def __init__(self, task: dict):
+        error = task.get("error") or {}
+        super().__init__(f"{error.get('reason', task.get('state'))}: {error.get('message', 'the task has no result')}")
+        self.task = task
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args):  # a key must not travel on
+        return None
+
+
+class Base:
+    """url: the API's address. key: its key, if it asks for one. patience: seconds
+    to go on for while it is full or away. timeout: seconds for one answer."""
+
+    def __init__(self, url: str, key: str | None = None, patience: float = 0, timeout: float = 90, context=None):
+        self._url, self._key, self._patience, self._timeout = url.rstrip("/"), key, patience, timeout
+        handlers: list = [_NoRedirect()]
+        if context is not None:  # an ssl.SSLContext
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def _ask(self, method: str, path: str, query=None, headers=None, body=None):
+        query = {k: v for k, v in (query or {}).items() if v is not None}
+        headers = {k: v for k, v in (headers or {}).items() if v is not None}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        address = self._url + path + ("?" + urllib.parse.urlencode(query) if query else "")
+        request = urllib.request.Request(address, data=data, headers=headers, method=method)
+        try:
+            return self._opener.open(request, timeout=self._timeout)
+        except urllib.error.HTTPError as e:
+            if e.code == 304:
+                return e
+            with e:
+                try:
+                    model = json.load(e)
+                except ValueError:
+                    model = {}
+            after = e.headers.get("Retry-After", "")
+            raise Problem(e.code, model, float(after) if after.isdigit() else None) from None
+
+    def _send(self, method: str, path: str, **options) -> Any:
+        """Every request can be repeated: what is handed over has an id before it is sent."""
+        body = options.get("body")
+        if body and not body.get("id") and not (body.get("options") or {}).get("id"):
+            headers = options["headers"] = dict(options.get("headers") or {})
+            headers["Idempotency-Key"] = headers.get("Idempotency-Key") or str(uuid.uuid4())
+        until, wait = time.monotonic() + self._patience, 0.1
+        while True:
+            try:
+                with self._ask(method, path, **options) as answer:
+                    raw = answer.read()
+                return json.loads(raw) if raw and answer.status != 304 else None
+            except (Problem, OSError) as e:
+                after = wait
+                if isinstance(e, Problem):
+                    if e.status not in (429, 503):
+                        raise
+                    after = max(wait, e.retry_after or 0)
+                if time.monotonic() + after > until:
+                    raise
+            time.sleep(after)
+            wait = min(2 * wait, 5)
+
+    def _lines(self, method: str, path: str, query=None, **options) -> Iterator[Any]:
+        following, fruitless = int((query or {}).get("from") or 0), 0
+        while True:
+            start, ended = following, True
+            with self._ask(method, path, query={**(query or {}), "from": following}, **options) as answer:
+                for line in answer:
+                    if not line.strip():
+                        continue
+                    value = json.loads(line)
+                    if isinstance(value.get("next"), int):
+                        ended = False
+                        break
+                    following += 1
+                    yield value
+            if ended:
+                return
+            fruitless = 0 if following > start else fruitless + 1
+            if fruitless == 5:
+                raise OSError("the stream of results ends again and again")
+            time.sleep(1)
+
+    def wait(self, id: str, timeout: float | None = None) -> Task:
+        """The task once it is final; TimeoutError if that takes over timeout seconds."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 30.0 if until is None else min(30.0, until - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"the task {id} is not done and goes on")
+            started = time.monotonic()
+            task = self.get_task(id, wait=f"{max(1, int(left * 1000))}ms")
+            if task["state"] in FINAL:
+                return task
+            if time.monotonic() - started < left / 2:
+                time.sleep(min(1, left))
+
+    def do(self, kind: str, payload: Any, options: Options | None = None, timeout: float | None = None) -> Any:
+        """Hands a task over and gives its result; a task that failed raises TaskError."""
+        options = dict(options or {})
+        options.setdefault("id", str(uuid.uuid4()))
+        self.post_task({"kind": kind, "payload": payload, "options": options})
+        task = self.wait(options["id"], timeout)
+        if task["state"] != "completed":
+            raise TaskError(task)
+        return task.get("result")
+
+
+AuditOutputBody = TypedDict("AuditOutputBody", {
+    "entries": "Union[list[Entry], None]",
+}, total=False)
+
+Batch = TypedDict("Batch", {
+    "callback": "Request",
+    "id": "str",
+    "tasks": "list[Request]",
+    "webhook": "str",
+}, total=False)
+
+BatchInfo = TypedDict("BatchInfo", {
+    "callback": "str",
+    "counts": "dict[str, int]",
+    "created_at": "str",
+    "finished_at": "str",
+    "id": "str",
+    "kinds": "Union[list[str], None]",
+    "total": "int",
+}, total=False)
+
+ConfigDiagnostic = TypedDict("ConfigDiagnostic", {
+    "file": "str",
+    "message": "str",
+    "path": "str",
+    "severity": "str",
+}, total=False)
+
+ConfigFile = TypedDict("ConfigFile", {
+    "changed": "bool",
+    "content": "str",
+    "format": "str",
+    "path": "str",
+}, total=False)
+
+ConfigGenPayload = TypedDict("ConfigGenPayload", {
+    "check": "bool",
+    "existing": "dict[str, str]",
+    "format": "str",
+    "parameters": "Any",
+    "template": "str",
+    "version": "str",
+}, total=False)
+
+ConfigGenResult = TypedDict("ConfigGenResult", {
+    "diagnostics": "Union[list[ConfigDiagnostic], None]",
+    "files": "Union[list[ConfigFile], None]",
+    "resolved": "dict[str, str]",
+    "valid": "bool",
+}, total=False)
+
+DeliveriesOutputBody = TypedDict("DeliveriesOutputBody", {
+    "deliveries": "Union[list[Delivery], None]",
+}, total=False)
+
+Delivery = TypedDict("Delivery", {
+    "attempts": "int",
+    "body": "Any",
+    "created_at": "str",
+    "endpoint": "str",
+    "error": "str",
+    "given_up_at": "str",
+    "id": "str",
+    "next_at": "str",
+    "object": "str",
+    "status": "int",
+}, total=False)
+
+DocumentChunk = TypedDict("DocumentChunk", {
+    "id": "str",
+    "section": "str",
+    "text": "str",
+    "tokens": "int",
+}, total=False)
+
+DocumentCode = TypedDict("DocumentCode", {
+    "code": "str",
+    "language": "str",
+    "section": "str",
+}, total=False)
+
+DocumentLink = TypedDict("DocumentLink", {
+    "href": "str",
+    "text": "str",
+}, total=False)
+
+DocumentParsePayload = TypedDict("DocumentParsePayload", {
+    "collection": "str",
+    "content_type": "str",
+    "filename": "str",
+    "index": "bool",
+    "source": "DocumentSource",
+    "uri": "str",
+}, total=False)
+
+DocumentParseResult = TypedDict("DocumentParseResult", {
+    "chunks": "Union[list[DocumentChunk], None]",
+    "code": "Union[list[DocumentCode], None]",
+    "content_type": "str",
+    "language": "str",
+    "links": "Union[list[DocumentLink], None]",
+    "markdown": "str",
+    "metadata": "dict[str, Any]",
+    "sections": "Union[list[DocumentSection], None]",
+    "sha256": "str",
+    "tables": "Union[list[DocumentTable], None]",
+    "text": "str",
+    "title": "str",
+    "token": "str",
+    "warnings": "Union[list[DocumentWarning], None]",
+    "words": "int",
+}, total=False)
+
+DocumentSection = TypedDict("DocumentSection", {
+    "anchor": "str",
+    "heading": "str",
+    "id": "str",
+    "level": "int",
+    "text": "str",
+}, total=False)
+
+DocumentSource = TypedDict("DocumentSource", {
+    "base64": "str",
+    "blob": "str",
+    "text": "str",
+    "url": "str",
+}, total=False)
+
+DocumentTable = TypedDict("DocumentTable", {
+    "header": "Union[list[str], None]",
+    "rows": "Union[list[Union[list[str], None]], None]",
+    "section": "str",
+}, total=False)
+
+DocumentWarning = TypedDict("DocumentWarning", {
+    "code": "str",
+    "detail": "str",
+}, total=False)
+
+Endpoint = TypedDict("Endpoint", {
+    "created_at": "str",
+    "name": "str",
+    "salt": "str",
+    "url": "str",
+}, total=False)
+
+EndpointsOutputBody = TypedDict("EndpointsOutputBody", {
+    "endpoints": "Union[list[Endpoint], None]",
+}, total=False)
+
+Entry = TypedDict("Entry", {
+    "action": "str",
+    "at": "str",
+    "class": "str",
+    "count": "int",
+    "key": "str",
+    "kind": "str",
+    "name": "str",
+    "object": "str",
+    "remote": "str",
+    "request_id": "str",
+    "status": "int",
+}, total=False)
+
+Error = TypedDict("Error", {
+    "fields": "Union[list[FieldError], None]",
+    "message": "str",
+    "reason": "Literal['invalid', 'not_found', 'rejected', 'too_large', 'integrity', 'upstream', 'busy', 'timeout', 'cpu', 'oom', 'crash', 'panic', 'interrupted', 'canceled', 'expired', 'unknown']",
+    "retryable": "bool",
+}, total=False)
+
+FieldError = TypedDict("FieldError", {
+    "message": "str",
+    "path": "str",
+}, total=False)
+
+HealthOutputBody = TypedDict("HealthOutputBody", {
+    "status": "str",
+}, total=False)
+
+KindView = TypedDict("KindView", {
+    "bulk_queue": "str",
+    "kind": "str",
+    "payload": "Any",
+    "payload_schema": "str",
+    "queue": "str",
+    "result": "Any",
+    "result_schema": "str",
+}, total=False)
+
+KindsOutputBody = TypedDict("KindsOutputBody", {
+    "kinds": "Union[list[KindView], None]",
+}, total=False)
+
+Options = TypedDict("Options", {
+    "at": "str",
+    "id": "str",
+    "in": "str",
+    "max_retry": "int",
+    "no_cache": "bool",
+    "queue": "str",
+    "retention": "str",
+    "timeout": "str",
+    "webhook": "str",
+}, total=False)
+
+QueueView = TypedDict("QueueView", {
+    "counts": "dict[str, int]",
+    "failed": "int",
+    "limit": "int",
+    "oldest_seconds": "float",
+    "paused": "bool",
+    "processed": "int",
+    "queue": "str",
+    "waiting": "int",
+}, total=False)
+
+QueuesOutputBody = TypedDict("QueuesOutputBody", {
+    "queues": "Union[list[QueueView], None]",
+}, total=False)
+
+Request = dict  # kind, payload, options
+
+SDKDist = TypedDict("SDKDist", {
+    "integrity": "str",
+    "size": "int",
+    "verified": "bool",
+    "verified_by": "str",
+}, total=False)
+
+SDKFetchPayload = TypedDict("SDKFetchPayload", {
+    "ecosystem": "str",
+    "include": "Union[list[str], None]",
+    "index": "bool",
+    "name": "str",
+    "version": "str",
+}, total=False)
+
+SDKFetchResult = TypedDict("SDKFetchResult", {
+    "api": "Union[list[SDKSymbol], None]",
+    "api_truncated": "bool",
+    "dependencies": "dict[str, str]",
+    "deprecated": "Union[str, None]",
+    "description": "str",
+    "dist": "SDKDist",
+    "ecosystem": "str",
+    "engines": "dict[str, str]",
+    "files": "Union[list[SDKFile], None]",
+    "homepage": "str",
+    "license": "str",
+    "name": "str",
+    "peer_dependencies": "dict[str, str]",
+    "published_at": "str",
+    "readme": "str",
+    "repository": "str",
+    "retracted": "Union[list[str], None]",
+    "sources": "Union[list[SDKSource], None]",
+    "tags": "dict[str, str]",
+    "token": "str",
+    "version": "str",
+    "versions": "Union[list[str], None]",
+    "warnings": "Union[list[str], None]",
+}, total=False)
+
+SDKFile = TypedDict("SDKFile", {
+    "path": "str",
+    "size": "int",
+}, total=False)
+
+SDKSource = TypedDict("SDKSource", {
+    "age_s": "int",
+    "error": "str",
+    "etag": "str",
+    "ok": "bool",
+    "source": "str",
+}, total=False)
+
+SDKSymbol = TypedDict("SDKSymbol", {
+    "doc": "str",
+    "kind": "str",
+    "name": "str",
+    "package": "str",
+    "signature": "str",
+}, total=False)
+
+SearchHit = TypedDict("SearchHit", {
+    "anchor": "str",
+    "collection": "str",
+    "document": "str",
+    "heading": "str",
+    "id": "str",
+    "score": "float",
+    "snippet": "str",
+    "title": "str",
+    "url": "str",
+    "why": "Union[list[str], None]",
+}, total=False)
+
+SearchPayload = TypedDict("SearchPayload", {
+    "collection": "str",
+    "facets": "Union[list[str], None]",
+    "filters": "dict[str, Union[list[str], None]]",
+    "fuzzy": "str",
+    "limit": "int",
+    "min_token": "str",
+    "offset": "int",
+    "query": "str",
+}, total=False)
+
+SearchResult = TypedDict("SearchResult", {
+    "did_you_mean": "str",
+    "facets": "dict[str, dict[str, int]]",
+    "hits": "Union[list[SearchHit], None]",
+    "stale": "bool",
+    "token": "str",
+    "took_ms": "float",
+    "total": "int",
+}, total=False)
+
+Task = TypedDict("Task", {
+    "attempts": "int",
+    "cached": "str",
+    "enqueued_at": "str",
+    "error": "Error",
+    "finished_at": "str",
+    "id": "str",
+    "kind": "str",
+    "node": "str",
+    "peak_memory_bytes": "int",
+    "queue": "str",
+    "result": "Any",
+    "started_at": "str",
+    "state": "Literal['pending', 'scheduled', 'active', 'retry', 'completed', 'archived', 'canceled']",
+}, total=False)
+
+
+class Jobyard(Base):
+    """The yard's API."""
+
+    def healthz(self) -> HealthOutputBody:
+        """Is this process alive?."""
+        return self._send("GET", f"/healthz")
+
+    def readyz(self) -> HealthOutputBody:
+        """Can this process accept tasks?."""
+        return self._send("GET", f"/readyz")
+
+    def get_audit(self, limit: Union[int, None] = None, class_: Union[Literal["changes", "handed", "refusals"], None] = None) -> AuditOutputBody:
+        """Read the audit log."""
+        return self._send("GET", f"/v1/audit", query={"limit": limit, "class": class_})
+
+    def post_batch(self, body: Batch, idempotency_key: Union[str, None] = None) -> BatchInfo:
+        """Hand over many tasks as one."""
+        return self._send("POST", f"/v1/batches", headers={"Idempotency-Key": idempotency_key}, body=body)
+
+    def delete_batch(self, id: str) -> BatchInfo:
+        """Cancel a batch."""
+        return self._send("DELETE", f"/v1/batches/{urllib.parse.quote(id, safe='')}")
+
+    def get_batch(self, id: str, wait: Union[str, None] = None) -> BatchInfo:
+        """Look at a batch."""
+        return self._send("GET", f"/v1/batches/{urllib.parse.quote(id, safe='')}", query={"wait": wait})
+
+    def get_batch_results(self, id: str, from_: Union[int, None] = None) -> Iterator[Task]:
+        """Stream a batch's tasks."""
+        return self._lines("GET", f"/v1/batches/{urllib.parse.quote(id, safe='')}/results", query={"from": from_})
+
+    def get_kinds(self) -> KindsOutputBody:
+        """List the kinds of work."""
+        return self._send("GET", f"/v1/kinds")
+
+    def get_queues(self) -> QueuesOutputBody:
+        """Look at the queues."""
+        return self._send("GET", f"/v1/queues")
+
+    def post_task(self, body: Request, idempotency_key: Union[str, None] = None, wait: Union[str, None] = None) -> Task:
+        """Hand over a task."""
+        return self._send("POST", f"/v1/tasks", query={"wait": wait}, headers={"Idempotency-Key": idempotency_key}, body=body)
+
+    def delete_task(self, id: str) -> Task:
+        """Cancel a task."""
+        return self._send("DELETE", f"/v1/tasks/{urllib.parse.quote(id, safe='')}")
+
+    def get_task(self, id: str, wait: Union[str, None] = None) -> Task:
+        """Look at a task."""
+        return self._send("GET", f"/v1/tasks/{urllib.parse.quote(id, safe='')}", query={"wait": wait})
+
+    def get_result(self, id: str, wait: Union[str, None] = None, if_none_match: Union[str, None] = None) -> Any:
+        """Get a task's result alone."""
+        return self._send("GET", f"/v1/tasks/{urllib.parse.quote(id, safe='')}/result", query={"wait": wait}, headers={"If-None-Match": if_none_match})
+
+    def get_webhooks(self) -> EndpointsOutputBody:
+        """List the webhooks' endpoints."""
+        return self._send("GET", f"/v1/webhooks")
+
+    def get_deliveries(self, dead: Union[bool, None] = None, limit: Union[int, None] = None) -> DeliveriesOutputBody:
+        """List calls of webhooks."""
+        return self._send("GET", f"/v1/webhooks/deliveries", query={"dead": dead, "limit": limit})
+
+    def retry_delivery(self, id: str) -> Delivery:
+        """Make a call again."""
+        return self._send("POST", f"/v1/webhooks/deliveries/{urllib.parse.quote(id, safe='')}/retry")

@@ -1,0 +1,154 @@
+"""Hand tasks to a Jobyard and get their results.
+
+Standard library only. Generated from the yard's OpenAPI description; the part
+above the types is written by hand.
+
+    yard = Jobyard("http://localhost:8080", key="jy_…")
+    found = yard.do("search", {"query": "camera permission"})
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from typing import Any, Iterator, Literal, TypedDict, Union
+
+FINAL = ("completed", "archived", "canceled")
+
+
+class Problem(Exception):
+    """A refusal of the API (RFC 9457)."""
+
+    def __init__(self, status: int, model: dict, retry_after: float | None = None):
+        fields = model.get("errors") or []
+        text = f"{status} {model.get('detail', '')}"
+        if fields:
+            text += f": {fields[0].get('location')}: {fields[0].get('message')}"
+        super().__init__(text)
+        self.status = status
+        self.detail = model.get("detail", "")
+        self.fields = fields
+        self.request_id = model.get("request_id")
+        self.retry_after = retry_after
+
+
+class TaskError(Exception):
+    """A task that ended without a result."""
+
+    def __init__(self, task: dict):
+        error = task.get("error") or {}
+        super().__init__(f"{error.get('reason', task.get('state'))}: {error.get('message', 'the task has no result')}")
+        self.task = task
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args):  # a key must not travel on
+        return None
+
+
+class Base:
+    """url: the API's address. key: its key, if it asks for one. patience: seconds
+    to go on for while it is full or away. timeout: seconds for one answer."""
+
+    def __init__(self, url: str, key: str | None = None, patience: float = 0, timeout: float = 90, context=None):
+        self._url, self._key, self._patience, self._timeout = url.rstrip("/"), key, patience, timeout
+        handlers: list = [_NoRedirect()]
+        if context is not None:  # an ssl.SSLContext
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def _ask(self, method: str, path: str, query=None, headers=None, body=None):
+        query = {k: v for k, v in (query or {}).items() if v is not None}
+        headers = {k: v for k, v in (headers or {}).items() if v is not None}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        address = self._url + path + ("?" + urllib.parse.urlencode(query) if query else "")
+        request = urllib.request.Request(address, data=data, headers=headers, method=method)
+        try:
+            return self._opener.open(request, timeout=self._timeout)
+        except urllib.error.HTTPError as e:
+            if e.code == 304:
+                return e
+            with e:
+                try:
+                    model = json.load(e)
+                except ValueError:
+                    model = {}
+            after = e.headers.get("Retry-After", "")
+            raise Problem(e.code, model, float(after) if after.isdigit() else None) from None
+
+    def _send(self, method: str, path: str, **options) -> Any:
+        """Every request can be repeated: what is handed over has an id before it is sent."""
+        body = options.get("body")
+        if body and not body.get("id") and not (body.get("options") or {}).get("id"):
+            headers = options["headers"] = dict(options.get("headers") or {})
+            headers["Idempotency-Key"] = headers.get("Idempotency-Key") or str(uuid.uuid4())
+        until, wait = time.monotonic() + self._patience, 0.1
+        while True:
+            try:
+                with self._ask(method, path, **options) as answer:
+                    raw = answer.read()
+                return json.loads(raw) if raw and answer.status != 304 else None
+            except (Problem, OSError) as e:
+                after = wait
+                if isinstance(e, Problem):
+                    if e.status not in (429, 503):
+                        raise
+                    after = max(wait, e.retry_after or 0)
+                if time.monotonic() + after > until:
+                    raise
+            time.sleep(after)
+            wait = min(2 * wait, 5)
+
+    def _lines(self, method: str, path: str, query=None, **options) -> Iterator[Any]:
+        following, fruitless = int((query or {}).get("from") or 0), 0
+        while True:
+            start, ended = following, True
+            with self._ask(method, path, query={**(query or {}), "from": following}, **options) as answer:
+                for line in answer:
+                    if not line.strip():
+                        continue
+                    value = json.loads(line)
+                    if isinstance(value.get("next"), int):
+                        ended = False
+                        break
+                    following += 1
+                    yield value
+            if ended:
+                return
+            fruitless = 0 if following > start else fruitless + 1
+            if fruitless == 5:
+                raise OSError("the stream of results ends again and again")
+            time.sleep(1)
+
+    def wait(self, id: str, timeout: float | None = None) -> Task:
+        """The task once it is final; TimeoutError if that takes over timeout seconds."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 30.0 if until is None else min(30.0, until - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"the task {id} is not done and goes on")
+            started = time.monotonic()
+            task = self.get_task(id, wait=f"{max(1, int(left * 1000))}ms")
+            if task["state"] in FINAL:
+                return task
+            if time.monotonic() - started < left / 2:
+                time.sleep(min(1, left))
+
+    def do(self, kind: str, payload: Any, options: Options | None = None, timeout: float | None = None) -> Any:
+        """Hands a task over and gives its result; a task that failed raises TaskError."""
+        options = dict(options or {})
+        options.setdefault("id", str(uuid.uuid4()))
+        self.post_task({"kind": kind, "payload": payload, "options": options})
+        task = self.wait(options["id"], timeout)
+        if task["state"] != "completed":
+            raise TaskError(task)
+        return task.get("result")

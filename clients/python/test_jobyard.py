@@ -1,0 +1,50 @@
+"""Run by go test ./clients against a real yard."""
+
+import os
+import unittest
+
+from jobyard import Jobyard, Problem, TaskError
+
+URL, KEY = os.environ["YARD_URL"], os.environ["YARD_KEY"]
+
+
+class Test(unittest.TestCase):
+    def setUp(self):
+        self.yard = Jobyard(URL, key=KEY, patience=5)
+
+    def test_do(self):
+        self.assertEqual(self.yard.do("search", {"query": "camera"})["hits"][0]["title"], "camera")
+        with self.assertRaises(TaskError) as failed:
+            self.yard.do("search", {"query": "fail"}, {"max_retry": 0})
+        self.assertEqual(failed.exception.task["error"]["reason"], "not_found")
+
+    def test_task(self):
+        request = {"kind": "search", "payload": {"query": "maps"}}
+        self.assertEqual(self.yard.post_task(request, idempotency_key="p-1")["id"], "p-1")
+        self.assertEqual(self.yard.post_task(request, idempotency_key="p-1")["id"], "p-1")
+        self.assertEqual(self.yard.wait("p-1", timeout=30)["state"], "completed")
+        self.assertEqual(self.yard.get_result("p-1")["hits"][0]["title"], "maps")
+
+    def test_problems(self):
+        for call, status in (
+            (lambda: self.yard.post_task({"kind": "search", "payload": {"query": ""}}), 422),
+            (lambda: self.yard.get_task("nope/../x"), 404),
+            (lambda: Jobyard(URL).get_queues(), 401),
+        ):
+            with self.assertRaises(Problem) as refused:
+                call()
+            self.assertEqual(refused.exception.status, status)
+            self.assertTrue(refused.exception.request_id)
+
+    def test_batch(self):
+        batch = self.yard.post_batch({"tasks": [{"kind": "search", "payload": {"query": q}} for q in "abc"]})
+        titles = [t["result"]["hits"][0]["title"] for t in self.yard.get_batch_results(batch["id"])]
+        self.assertEqual(titles, ["a", "b", "c"])
+        self.assertEqual(self.yard.get_batch(batch["id"], wait="30s")["counts"]["completed"], 3)
+
+    def test_yard(self):
+        self.assertEqual(len(self.yard.get_kinds()["kinds"]), 4)
+        self.assertEqual(self.yard.healthz()["status"], "ok")
+
+
+unittest.main()

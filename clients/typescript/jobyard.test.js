@@ -1,0 +1,32 @@
+// Run by go test ./clients against a real yard.
+import assert from "node:assert/strict";
+import { Jobyard, Problem, TaskError } from "./jobyard.js";
+
+const yard = new Jobyard({ url: process.env.YARD_URL, key: process.env.YARD_KEY, patience: 5 });
+
+const found = await yard.do("search", { query: "camera" });
+assert.equal(found.hits[0].title, "camera");
+
+const task = await yard.postTask({ body: { kind: "search", payload: { query: "maps" } }, idempotencyKey: "order-1" });
+assert.equal(task.id, "order-1");
+assert.equal((await yard.postTask({ body: { kind: "search", payload: { query: "maps" } }, idempotencyKey: "order-1" })).id, "order-1");
+assert.equal((await yard.wait("order-1")).state, "completed");
+assert.equal((await yard.getResult({ id: "order-1" })).hits[0].title, "maps");
+
+await assert.rejects(yard.do("search", { query: "fail" }, { max_retry: 0 }), (e) => e instanceof TaskError && e.task.error.reason === "not_found");
+await assert.rejects(yard.do("search", { query: "" }), (e) => e instanceof Problem && e.status === 422 && e.fields[0].location === "payload.query" && e.requestId !== "");
+await assert.rejects(yard.getTask({ id: "nope/../x" }), (e) => e instanceof Problem && e.status === 404);
+await assert.rejects(yard.deleteTask({ id: "order-1" }), (e) => e instanceof Problem && e.status === 409);
+await assert.rejects(new Jobyard({ url: process.env.YARD_URL }).getQueues(), (e) => e.status === 401);
+await assert.rejects(yard.wait("order-1", { signal: AbortSignal.abort() }), { name: "AbortError" });
+
+const batch = await yard.postBatch({ body: { tasks: ["a", "b", "c"].map((query) => ({ kind: "search", payload: { query } })) } });
+const titles = [];
+for await (const t of yard.getBatchResults({ id: batch.id })) titles.push(t.result.hits[0].title);
+assert.deepEqual(titles, ["a", "b", "c"]);
+assert.equal((await yard.getBatch({ id: batch.id, wait: "30s" })).counts.completed, 3);
+
+assert.equal((await yard.getKinds()).kinds.length, 4);
+assert.equal((await yard.getQueues()).queues.length, 8);
+assert.ok(Array.isArray((await yard.getAudit({ limit: 5 })).entries));
+assert.equal((await yard.healthz()).status, "ok");

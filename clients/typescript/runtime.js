@@ -1,0 +1,128 @@
+// What the generated client stands on: requests, problems, waits. No dependencies.
+
+/** A refusal of the API (RFC 9457). */
+export class Problem extends Error {
+  constructor(status, model, retryAfter) {
+    const first = model.errors?.[0];
+    super(`${status} ${model.detail ?? ""}${first ? `: ${first.location}: ${first.message}` : ""}`);
+    this.name = "Problem";
+    this.status = status;
+    this.detail = model.detail ?? "";
+    this.fields = model.errors ?? [];
+    this.requestId = model.request_id;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** A task that ended without a result. */
+export class TaskError extends Error {
+  constructor(task) {
+    super(`${task.error?.reason ?? task.state}: ${task.error?.message ?? "the task has no result"}`);
+    this.name = "TaskError";
+    this.task = task;
+  }
+}
+
+const pause = (ms, signal) => new Promise((resolve, reject) => {
+  signal?.throwIfAborted();
+  const stop = () => { clearTimeout(timer); reject(signal.reason); };
+  const timer = setTimeout(() => { signal?.removeEventListener("abort", stop); resolve(); }, ms);
+  signal?.addEventListener("abort", stop, { once: true });
+});
+
+const final = (state) => state === "completed" || state === "archived" || state === "canceled";
+
+export class Base {
+  /** url: the API's address; key: its key, if it asks for one; patience: seconds
+   * to go on for while it is full or away; fetch: another than the global one. */
+  constructor({ url, key, patience = 0, fetch = globalThis.fetch }) {
+    this.url = url.replace(/\/+$/, "");
+    this.key = key;
+    this.patience = patience;
+    this.fetch = fetch;
+  }
+
+  async _ask(method, path, { query = {}, headers = {}, body, signal } = {}) {
+    const search = new URLSearchParams(Object.entries(query).filter(([, v]) => v !== undefined).map(([k, v]) => [k, String(v)])).toString();
+    const all = Object.fromEntries(Object.entries(headers).filter(([, v]) => v !== undefined));
+    if (this.key) all.Authorization = `Bearer ${this.key}`;
+    if (body !== undefined) all["Content-Type"] = "application/json";
+    const answer = await this.fetch(this.url + path + (search && `?${search}`), {
+      method, headers: all, signal, body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    if (answer.ok || answer.status === 304) return answer;
+    const model = await answer.json().catch(() => ({}));
+    throw new Problem(answer.status, model, Number(answer.headers.get("retry-after")) || undefined);
+  }
+
+  /** Every request can be repeated: what is handed over has an id before it is sent. */
+  async _send(method, path, options = {}) {
+    if (options.body && !options.body.id && !options.body.options?.id) {
+      options.headers = { ...options.headers, "Idempotency-Key": options.headers?.["Idempotency-Key"] ?? crypto.randomUUID() };
+    }
+    const until = Date.now() + this.patience * 1000;
+    for (let wait = 0.1; ; wait = Math.min(2 * wait, 5)) {
+      try {
+        const answer = await this._ask(method, path, options);
+        if (answer.status === 304) return undefined;
+        const text = await answer.text();
+        return text === "" ? undefined : JSON.parse(text);
+      } catch (e) {
+        if (options.signal?.aborted || (e instanceof Problem && e.status !== 429 && e.status !== 503)) throw e;
+        const after = Math.max(wait, e.retryAfter ?? 0) * 1000;
+        if (Date.now() + after > until) throw e;
+        await pause(after, options.signal);
+      }
+    }
+  }
+
+  async *_lines(method, path, options = {}) {
+    let next = options.query?.from ?? 0;
+    for (let fruitless = 0; ;) {
+      const from = next;
+      const answer = await this._ask(method, path, { ...options, query: { ...options.query, from } });
+      let ended = true;
+      for await (const line of lines(answer.body)) {
+        const value = JSON.parse(line);
+        if (typeof value.next === "number") { ended = false; break; }
+        next++;
+        yield value;
+      }
+      if (ended) return;
+      fruitless = next > from ? 0 : fruitless + 1;
+      if (fruitless === 5) throw new Error("the stream of results ends again and again");
+      await pause(1000, options.signal);
+    }
+  }
+
+  /** The task once it is final. */
+  async wait(id, { signal } = {}) {
+    for (;;) {
+      const started = Date.now();
+      const task = await this.getTask({ id, wait: "30s" }, { signal });
+      if (final(task.state)) return task;
+      if (Date.now() - started < 15000) await pause(1000, signal);
+    }
+  }
+
+  /** Hands a task over and gives its result; a task that failed throws TaskError. */
+  async do(kind, payload, options = {}, { signal } = {}) {
+    const id = options.id ?? crypto.randomUUID();
+    let task = await this.postTask({ body: { kind, payload, options: { ...options, id } }, wait: "30s" }, { signal });
+    if (!final(task.state)) task = await this.wait(id, { signal });
+    if (task.state !== "completed") throw new TaskError(task);
+    return task.result;
+  }
+}
+
+async function* lines(stream) {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    rest += decoder.decode(chunk, { stream: true });
+    const all = rest.split("\n");
+    rest = all.pop();
+    yield* all.filter((l) => l.trim() !== "");
+  }
+  if (rest.trim() !== "") yield rest;
+}
