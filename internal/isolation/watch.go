@@ -93,6 +93,9 @@ func (w *watch) soften(verdict *fault.Error) {
 // check reads what the task uses, and says when to look again.
 func (w *watch) check() time.Duration {
 	rss := w.measure()
+	if raceDetector { // whose shadow memory is not the task's
+		rss = max(0, rss-w.c.fresh)
+	}
 	switch {
 	case rss > w.limits.Memory:
 		// No grace: memory grows faster than anybody reacts.
