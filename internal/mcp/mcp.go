@@ -147,19 +147,20 @@ func (y Yard) call(ctx context.Context, kind string, r *mcp.CallToolRequest) (*m
 	if err != nil {
 		return y.failed(err), nil
 	}
+	id := t.ID // of the task, also if the wait comes back with nothing
 	timed, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		y.tell(timed, r, t.ID)
+		y.tell(timed, r, id)
 	}()
-	t, err = y.Wait(timed, t.ID)
+	t, err = y.Wait(timed, id)
 	ended := timed.Err() != nil
 	cancel()
 	<-told
 	if err != nil && ended {
-		return y.abandon(ctx, t)
+		return y.abandon(ctx, id)
 	}
 	if err != nil {
 		return y.failed(err), nil
@@ -175,11 +176,9 @@ func (y Yard) call(ctx context.Context, kind string, r *mcp.CallToolRequest) (*m
 }
 
 // abandon cancels the task of a call that is over.
-func (y Yard) abandon(ctx context.Context, t tasks.Task) (*mcp.CallToolResult, error) {
-	if t.ID != "" {
-		// It may have ended in this moment, which is as good.
-		_, _ = y.Cancel(context.WithoutCancel(ctx), t.ID)
-	}
+func (y Yard) abandon(ctx context.Context, id string) (*mcp.CallToolResult, error) {
+	// It may have ended in this moment, which is as good.
+	_, _ = y.Cancel(context.WithoutCancel(ctx), id)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
