@@ -2,8 +2,8 @@
 // its health, the wake-up of idle workers, the nodes' heartbeats, and a private
 // server for demos and tests.
 //
-// It owns the keys jobyard:node:* and jobyard:nodes and the channel
-// jobyard:wake. A Broker is stopped by Close; Run and Waker.Run end with their
+// It owns the keys jobyard:node:*, jobyard:nodes, jobyard:leases and
+// jobyard:drain:*, and the channel jobyard:wake. A Broker is stopped by Close; Run and Waker.Run end with their
 // context.
 package broker
 

@@ -156,6 +156,7 @@ func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stu
 	out, err := b.attempt(ctx, r)
 	outcome := judge(out, err)
 	b.worker.metrics.ended(r, outcome)
+	b.lane.served.note(r, outcome)
 	full, err = b.End(item, outcome, retryDelay(0, err, nil))
 	return full, b.isStuck(), err
 }

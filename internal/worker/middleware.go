@@ -53,6 +53,7 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		outcome := judge(attempt(ctx, r))
 		outcome.PeakMemory = used.PeakMemory()
 		w.metrics.ended(r, outcome)
+		l.served.note(r, outcome)
 		w.attempts.Ended(id, outcome)
 		return asynqError(outcome)
 	})
