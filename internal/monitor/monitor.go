@@ -25,6 +25,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/monitor/scale"
 	"github.com/jobyard/jobyard/internal/results"
 )
 
@@ -35,6 +36,13 @@ type Config struct {
 	QueueLimit, BulkLimit int
 	// MemoryWarn is the part of its memory limit from which a node is reported.
 	MemoryWarn float64
+	// WaitWarn is how long a task that somebody waits for may wait for a slot
+	// before that is reported, BulkWaitWarn one of a batch.
+	WaitWarn, BulkWaitWarn time.Duration
+	// Scale says how many workers are wanted.
+	Scale scale.Config
+	// ReadOnly keeps the pages from changing anything.
+	ReadOnly bool
 	// AsynqmonReadOnly keeps Asynqmon from changing anything.
 	AsynqmonReadOnly bool
 	// History is how far back the page's curves reach.
@@ -46,7 +54,8 @@ type Config struct {
 // DefaultConfig returns the defaults of the design.
 func DefaultConfig() Config {
 	return Config{
-		QueueLimit: 500, BulkLimit: 50000, MemoryWarn: 0.80, AsynqmonReadOnly: true,
+		QueueLimit: 500, BulkLimit: 50000, MemoryWarn: 0.80, WaitWarn: 30 * time.Second, BulkWaitWarn: 30 * time.Minute,
+		Scale: scale.DefaultConfig(), ReadOnly: true, AsynqmonReadOnly: true,
 		History: time.Hour, SampleEvery: broker.HeartbeatEvery,
 	}
 }
@@ -60,6 +69,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("monitor: "+format, args...)
 	}
 	return errors.Join(
+		c.Scale.Validate(),
+		check(c.WaitWarn >= time.Second && c.WaitWarn <= 24*time.Hour, "wait warning must be from 1s to 24h, got %s", c.WaitWarn),
+		check(c.BulkWaitWarn >= c.WaitWarn && c.BulkWaitWarn <= 7*24*time.Hour, "bulk wait warning must be from the wait warning (%s) to 168h, got %s", c.WaitWarn, c.BulkWaitWarn),
 		check(c.QueueLimit >= 1 && c.QueueLimit <= 10_000_000, "queue limit must be from 1 to 10000000, got %d", c.QueueLimit),
 		check(c.BulkLimit >= 1 && c.BulkLimit <= 10_000_000, "bulk queue limit must be from 1 to 10000000, got %d", c.BulkLimit),
 		check(c.MemoryWarn >= 0.2 && c.MemoryWarn <= 0.99, "memory warning must be from 0.2 to 0.99 of the limit, got %g", c.MemoryWarn),
