@@ -59,7 +59,7 @@ func (l *lookout) look(ctx context.Context, before *Overview) (*Overview, error)
 func (l *lookout) overview(y yard) *Overview {
 	l.rates.next()
 	l.pace.observe(y.nodes, y.at)
-	o := &Overview{At: y.at, SampledAt: y.at, Redis: y.redis, Marks: l.marks(), Nodes: []Node{}, HiddenNodes: y.hidden}
+	o := &Overview{At: y.at, SampledAt: y.at, Redis: y.redis, Marks: l.marks(), Nodes: []Node{}, HiddenNodes: y.hidden, ReadOnly: l.cfg.ReadOnly}
 	for _, n := range y.nodes {
 		o.Nodes = append(o.Nodes, l.node(n, y.at))
 	}
@@ -79,7 +79,7 @@ func (l *lookout) overview(y yard) *Overview {
 // stale is what is said while Redis is away: the last figures, and why they
 // are not newer.
 func (l *lookout) stale(before *Overview, err error) *Overview {
-	o := &Overview{Marks: l.marks(), Kinds: []Kind{}, Queues: []Queue{}, Nodes: []Node{}}
+	o := &Overview{Marks: l.marks(), Kinds: []Kind{}, Queues: []Queue{}, Nodes: []Node{}, ReadOnly: l.cfg.ReadOnly}
 	if before != nil {
 		*o = *before
 	}

@@ -2,8 +2,9 @@
 // page, as JSON, as Prometheus metrics, as warnings in the log and as a table
 // for the terminal. Asynqmon is mounted beside it for single tasks.
 //
-// It only reads: everything it shows lies in Redis, so any number of monitors
-// may run at once and none of them has to. While Redis is away it goes on
+// Everything it shows lies in Redis, so any number of monitors may run at once
+// and none of them has to. It only reads, unless it is started to let its pages
+// cancel and retry tasks, replay and delete dead letters, and drain nodes. While Redis is away it goes on
 // answering, says so, and shows the last sample. What others wrote into Redis
 // (names of nodes, their figures) is bounded and cleaned before use.
 //
@@ -94,6 +95,7 @@ type Monitor struct {
 	live     *live
 	registry *prometheus.Registry
 	asynqmon *asynqmonMount
+	calls    chan struct{} // places for calls of the pages
 	latest   atomic.Pointer[Overview]
 	close    func() error
 }
@@ -105,7 +107,7 @@ func New(cfg Config, b *broker.Broker, log zerolog.Logger) (*Monitor, error) {
 	}
 	m := &Monitor{
 		lookout: newLookout(cfg, b, log.With().Str("component", "monitor").Logger()),
-		history: newHistory(cfg.History, cfg.SampleEvery), live: newLive(),
+		history: newHistory(cfg.History, cfg.SampleEvery), live: newLive(), calls: make(chan struct{}, apiCalls),
 	}
 	m.registry = newRegistry(m)
 	mount, err := newAsynqmon(b, cfg.AsynqmonReadOnly)

@@ -25,6 +25,8 @@ type Overview struct {
 	Nodes     []Node    `json:"nodes"`
 	// Plan is how many workers the work needs.
 	Plan scale.Plan `json:"plan"`
+	// ReadOnly tells that the pages change nothing.
+	ReadOnly bool `json:"read_only"`
 	// HiddenNodes counts the nodes over the bound of what is shown.
 	HiddenNodes int `json:"hidden_nodes,omitempty"`
 }

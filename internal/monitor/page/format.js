@@ -4,6 +4,8 @@ const grouped = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 
+const dayFormat = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
+
 export const count = (n) => grouped.format(n);
 
 // brief shortens what has no room for all its digits.
@@ -42,3 +44,8 @@ function two(s, large, largeName, small, smallName) {
 }
 
 export const clock = (date) => clockFormat.format(date);
+
+// moment writes a time of today without its day.
+export function moment(date) {
+  return date.toDateString() === new Date().toDateString() ? clockFormat.format(date) : dayFormat.format(date);
+}
