@@ -209,7 +209,9 @@ func timeline(st results.Standing) []moment {
 	if !t.StartedAt.IsZero() {
 		line = append(line, moment{What: "picked", At: t.StartedAt, Note: fmt.Sprintf("attempt %d, node %s", max(1, t.Attempts), t.Node)})
 	}
-	slices.SortStableFunc(line, func(a, b moment) int { return a.At.Compare(b.At) })
+	// The clocks of producers and workers may differ: what was handed over comes
+	// first in any case.
+	slices.SortStableFunc(line[1:], func(a, b moment) int { return a.At.Compare(b.At) })
 	switch t.State {
 	case tasks.Pending:
 		line = append(line, moment{What: "picked", Next: true})
