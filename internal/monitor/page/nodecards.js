@@ -50,7 +50,7 @@ function card(node, more) {
     return { root: view.root, update: (k) => view.update(k.busy, k.slots) };
   });
   const figures = facts("facts four", figuresOf);
-  const title = el("h3", "", node.id);
+  const title = el(more ? "h2" : "h3", "", node.id);
   title.title = node.id;
   const root = el("article", "card node", el("header", "", title, state), where, memory, bar.root, picture.root, kinds, figures.root, ...(more?.parts ?? []));
   root.setAttribute("aria-label", `Node ${node.id}`);
