@@ -20,6 +20,7 @@ const (
 	limitCategory  = "Limits"
 	serveCategory  = "Serving"
 	workCategory   = "Work"
+	scaleCategory  = "Scaling"
 )
 
 // withVariables gives each flag that is a setting its environment variable.

@@ -17,6 +17,14 @@ func MonitorFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "memory-warn", Category: limitCategory, Value: d.MemoryWarn, Usage: "part of its memory limit from which a node is reported"},
 		&cli.DurationFlag{Name: "sample-every", Category: limitCategory, Value: d.SampleEvery, Usage: "period of the samples"},
 		&cli.DurationFlag{Name: "history", Category: limitCategory, Value: d.History, Usage: "how far back the curves reach"},
+		&cli.DurationFlag{Name: "wait-warn", Category: limitCategory, Value: d.WaitWarn, Usage: "wait for a slot from which an interactive queue is reported"},
+		&cli.DurationFlag{Name: "bulk-wait-warn", Category: limitCategory, Value: d.BulkWaitWarn, Usage: "the same for a bulk queue"},
+		&cli.IntFlag{Name: "min-workers", Category: scaleCategory, Value: d.Scale.Min, Usage: "workers wanted at least"},
+		&cli.IntFlag{Name: "max-workers", Category: scaleCategory, Value: d.Scale.Max, Usage: "workers wanted at most"},
+		&cli.DurationFlag{Name: "drain-target", Category: scaleCategory, Value: d.Scale.Drain, Usage: "how soon the workers wanted empty the interactive queues"},
+		&cli.DurationFlag{Name: "bulk-drain-target", Category: scaleCategory, Value: d.Scale.BulkDrain, Usage: "the same for the bulk queues"},
+		&cli.DurationFlag{Name: "scale-hold", Category: scaleCategory, Value: d.Scale.Hold, Usage: "how long fewer workers must suffice before fewer are wanted"},
+		&cli.BoolFlag{Name: "read-only", Category: serveCategory, Value: d.ReadOnly, Usage: "keep the pages from changing anything: no cancel, retry, replay, delete, drain"},
 		&cli.BoolFlag{Name: "asynqmon-read-only", Category: serveCategory, Value: d.AsynqmonReadOnly, Usage: "keep Asynqmon from changing anything"},
 	}
 }
@@ -30,7 +38,10 @@ func Monitor(c *cli.Context) (monitor.Config, error) {
 	}
 	cfg.QueueLimit, cfg.BulkLimit = limits.QueueLimit, limits.BulkLimit
 	cfg.MemoryWarn, cfg.SampleEvery, cfg.History = c.Float64("memory-warn"), c.Duration("sample-every"), c.Duration("history")
-	cfg.AsynqmonReadOnly = c.Bool("asynqmon-read-only")
+	cfg.WaitWarn, cfg.BulkWaitWarn = c.Duration("wait-warn"), c.Duration("bulk-wait-warn")
+	cfg.Scale.Min, cfg.Scale.Max = c.Int("min-workers"), c.Int("max-workers")
+	cfg.Scale.Drain, cfg.Scale.BulkDrain, cfg.Scale.Hold = c.Duration("drain-target"), c.Duration("bulk-drain-target"), c.Duration("scale-hold")
+	cfg.ReadOnly, cfg.AsynqmonReadOnly = c.Bool("read-only"), c.Bool("asynqmon-read-only")
 	return cfg, wrong(cfg.Validate())
 }
 

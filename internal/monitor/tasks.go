@@ -225,7 +225,7 @@ func timeline(st results.Standing) []moment {
 		line = append(line, moment{What: "running"}, moment{What: "completed", Next: true})
 	default:
 		line = append(line, moment{What: string(t.State), At: t.FinishedAt, Note: map[tasks.State]string{
-			tasks.Completed: "its result is committed", tasks.Archived: "failed for good: a dead letter", tasks.Canceled: "withdrawn",
+			tasks.Completed: "its result is committed", tasks.Archived: "a dead letter: replay or delete it", tasks.Canceled: "withdrawn",
 		}[t.State]})
 	}
 	return line

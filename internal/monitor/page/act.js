@@ -12,7 +12,13 @@ export function confirmed(title, words, yes) {
   text(by("ask-yes"), yes);
   ask.returnValue = "no";
   ask.showModal();
-  return new Promise((done) => ask.addEventListener("close", () => done(ask.returnValue === "yes"), { once: true }));
+  return new Promise((done) => {
+    ask.addEventListener("close", function closed() {
+      if (ask.open) return; // the last question's, which comes late
+      ask.removeEventListener("close", closed);
+      done(ask.returnValue === "yes");
+    });
+  });
 }
 
 // act calls the server and returns its answer, or nothing if it failed.

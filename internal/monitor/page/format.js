@@ -38,6 +38,9 @@ export function span(s) {
   return two(s, 86400, "d", 3600, "h");
 }
 
+// fine writes short times in milliseconds.
+export const fine = (s) => (s < 0.0005 ? "0 ms" : s < 0.995 ? `${Math.max(1, Math.round(1000 * s))} ms` : span(s));
+
 function two(s, large, largeName, small, smallName) {
   const rest = Math.floor((s % large) / small);
   return `${Math.floor(s / large)} ${largeName}${rest ? ` ${rest} ${smallName}` : ""}`;

@@ -2,7 +2,7 @@
 import { start } from "./app.js";
 import { chart } from "./chart.js";
 import { el, text, attribute, keyed, meter } from "./dom.js";
-import { brief, bytes, count, percent, rate, span } from "./format.js";
+import { brief, bytes, count, fine, percent, rate, span } from "./format.js";
 import { cells, link, write } from "./table.js";
 import { verdict } from "./verdict.js";
 
@@ -19,7 +19,7 @@ start(verdict(by("verdict")), (s, curves) => {
   needs(p.kinds ?? [], (n) => n.kind, s);
 });
 
-const seconds = (v) => (v > 0 ? span(v) : "–");
+const seconds = (v) => (v > 0 ? fine(v) : "–");
 
 function queue(q) {
   const { row, all } = cells(by("queues"));
@@ -54,7 +54,10 @@ function queue(q) {
       write(oldest, seconds(q.oldest_seconds));
       const idle = !(q.counts.pending || q.counts.retry);
       write(drain, idle ? "–" : q.paused ? "paused" : q.drain_seconds === null ? "not known" : span(q.drain_seconds));
-      waiting.update(curves, [curves.get("waiting", q.queue)], { words: `now ${count(q.waiting)}` });
+      // One that was empty for as long as is known needs no picture.
+      const line = curves.get("waiting", q.queue);
+      row.classList.toggle("idle", q.wait_p50_seconds === 0 && line.every((v) => !v) && Object.values(q.counts).every((n) => n === 0));
+      waiting.update(curves, [line], { words: `now ${count(q.waiting)}` });
       wait.update(curves, [curves.get("wait", q.queue)], { words: `now ${seconds(q.wait_p95_seconds)}` });
     },
   };

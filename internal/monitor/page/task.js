@@ -3,7 +3,7 @@
 import { act, call, confirmed, problem } from "./act.js";
 import { start } from "./app.js";
 import { el, text, facts, attribute } from "./dom.js";
-import { bytes, count, moment, span } from "./format.js";
+import { bytes, count, fine, moment } from "./format.js";
 import { chipOf } from "./state.js";
 
 const by = (id) => document.getElementById(id);
@@ -58,7 +58,7 @@ function drawLine(moments) {
   let before = null;
   by("timeline").replaceChildren(...moments.map((m) => {
     const at = m.at ? new Date(m.at) : null;
-    const since = at && before && at >= before ? `+${span((at - before) / 1000)}` : "";
+    const since = at && before && at >= before ? `+${fine((at - before) / 1000)}` : "";
     if (at) before = at;
     const when = el("time", "muted", at ? moment(at) : m.next ? "to come" : "now");
     if (at) attribute(when, "datetime", m.at);
@@ -70,7 +70,7 @@ function drawLine(moments) {
 function drawFacts(v) {
   const t = v.task;
   const at = (s) => (s ? Date.parse(s) : NaN);
-  const between = (a, b) => (b >= a ? span((b - a) / 1000) : "–");
+  const between = (a, b) => (b >= a ? fine((b - a) / 1000) : "–");
   list.set("Kind", t.kind);
   list.set("Queue", t.queue);
   list.set("Attempts", count(t.attempts));

@@ -3,7 +3,7 @@
 import { call, problem } from "./act.js";
 import { start } from "./app.js";
 import { el, text, keyed, attribute } from "./dom.js";
-import { count, moment, span } from "./format.js";
+import { count, fine, moment } from "./format.js";
 import { cells, taskLink, write } from "./table.js";
 import { chipOf } from "./state.js";
 
@@ -88,16 +88,18 @@ function row(t) {
   id.classList.add("mono");
   const chip = el("span", "chip");
   state.append(chip);
+  const words = el("div", "two-lines");
+  error.append(words);
   return {
     root: row,
     update(t) {
       text(kind, t.queue);
       chipOf(chip, t.state);
-      write(error, t.error ? `${t.error.reason}: ${t.error.message}` : "–");
-      attribute(error, "title", t.error?.message ?? "");
+      write(words, t.error ? `${t.error.reason}: ${t.error.message}` : "–");
+      attribute(words, "title", t.error?.message ?? "");
       write(attempts, count(t.attempts));
       const at = (s) => (s ? Date.parse(s) : NaN);
-      const between = (a, b) => (b >= a ? span((b - a) / 1000) : "–");
+      const between = (a, b) => (b >= a ? fine((b - a) / 1000) : "–");
       text(enqueued, t.enqueued_at ? moment(new Date(t.enqueued_at)) : "–");
       write(waited, between(at(t.enqueued_at), at(t.started_at)));
       write(ran, between(at(t.started_at), t.state === "active" ? Date.now() : at(t.finished_at)));
