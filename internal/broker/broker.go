@@ -25,6 +25,8 @@ import (
 type Config struct {
 	// URL is the address in one of the forms of the documentation.
 	URL string
+	// Password is Redis's where the address holds none.
+	Password string
 	// Name is how Redis lists the connections (CLIENT LIST).
 	Name string
 	// MinIdle and MaxOpen bound the pool.
@@ -105,6 +107,9 @@ func Open(ctx context.Context, cfg Config, log zerolog.Logger) (*Broker, error) 
 		return nil, err
 	}
 	o.ClientName = cfg.Name
+	if o.Password == "" {
+		o.Password = cfg.Password
+	}
 	// PoolSize alone bounds the pool and lets callers wait; with MaxActiveConns
 	// beside it go-redis refuses them at once instead.
 	o.PoolSize, o.MinIdleConns = cfg.MaxOpen, cfg.MinIdle

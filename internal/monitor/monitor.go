@@ -8,7 +8,8 @@
 // answering, says so, and shows the last sample. What others wrote into Redis
 // (names of nodes, their figures) is bounded and cleaned before use.
 //
-// It owns no key. Run samples until its context ends; Close ends the live
+// It owns the key jobyard:lead:alerts, by which one of several monitors speaks
+// for all. Run samples until its context ends; Close ends the live
 // streams and its own connections, not the broker.
 package monitor
 
@@ -26,6 +27,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/monitor/notify"
 	"github.com/jobyard/jobyard/internal/monitor/scale"
 	"github.com/jobyard/jobyard/internal/results"
 )
@@ -42,6 +44,8 @@ type Config struct {
 	WaitWarn, BulkWaitWarn time.Duration
 	// Scale says how many workers are wanted.
 	Scale scale.Config
+	// Alerts says who is told what is wrong, beside the log.
+	Alerts notify.Config
 	// ReadOnly keeps the pages from changing anything.
 	ReadOnly bool
 	// AsynqmonReadOnly keeps Asynqmon from changing anything.
@@ -70,7 +74,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("monitor: "+format, args...)
 	}
 	return errors.Join(
-		c.Scale.Validate(),
+		c.Scale.Validate(), c.Alerts.Validate(),
 		check(c.WaitWarn >= time.Second && c.WaitWarn <= 24*time.Hour, "wait warning must be from 1s to 24h, got %s", c.WaitWarn),
 		check(c.BulkWaitWarn >= c.WaitWarn && c.BulkWaitWarn <= 7*24*time.Hour, "bulk wait warning must be from the wait warning (%s) to 168h, got %s", c.WaitWarn, c.BulkWaitWarn),
 		check(c.QueueLimit >= 1 && c.QueueLimit <= 10_000_000, "queue limit must be from 1 to 10000000, got %d", c.QueueLimit),
@@ -93,6 +97,7 @@ type Monitor struct {
 	*lookout
 	history  *history
 	live     *live
+	teller   *teller
 	registry *prometheus.Registry
 	asynqmon *asynqmonMount
 	calls    chan struct{} // places for calls of the pages
@@ -109,6 +114,7 @@ func New(cfg Config, b *broker.Broker, log zerolog.Logger) (*Monitor, error) {
 		lookout: newLookout(cfg, b, log.With().Str("component", "monitor").Logger()),
 		history: newHistory(cfg.History, cfg.SampleEvery), live: newLive(), calls: make(chan struct{}, apiCalls),
 	}
+	m.teller = newTeller(notify.New(cfg.Alerts, m.log))
 	m.registry = newRegistry(m)
 	mount, err := newAsynqmon(b, cfg.AsynqmonReadOnly)
 	if err != nil {
@@ -129,6 +135,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	// A yard whose last worker died has nobody else to take its tasks back.
 	var recovery sync.WaitGroup
 	recovery.Go(func() { m.store.Recover(ctx, results.LogRecovery(m.log)) }) //nolint:errcheck // ends only with ctx
+	recovery.Go(func() { m.teller.to.Run(ctx) })
 	defer recovery.Wait()
 	tick := time.NewTicker(m.cfg.SampleEvery)
 	defer tick.Stop()
@@ -157,6 +164,7 @@ func (m *Monitor) sample(ctx context.Context) {
 	}
 	m.latest.Store(o)
 	m.live.publish(o)
+	m.tell(ctx, o)
 }
 
 // register makes the queues known to Asynqmon. Redis may have lost them, and

@@ -16,7 +16,7 @@ func TestConfig_Plan(t *testing.T) {
 	}{
 		"nothing to do":               {Load{}, 1, "min"},
 		"one task, nothing measured":  {kind(Kind{Name: "search", Waiting: 1}), 1, "search"},
-		"steady work":                 {kind(Kind{Name: "search", Arrivals: 12, Seconds: 0.5, SlotsPerNode: 2}), 4, "search"},  // 6 busy slots / 0.75
+		"steady work":                 {kind(Kind{Name: "search", Arrivals: 12, Seconds: 0.5, SlotsPerNode: 2}), 4, "search"}, // 6 busy slots / 0.75
 		"a backlog to be gone in 15s": {kind(Kind{Name: "search", Waiting: 300, Seconds: 0.5, SlotsPerNode: 2}), 5, "search"}, // 150 s of work
 		"a batch has ten minutes":     {kind(Kind{Name: "search", Bulk: 6000, Seconds: 0.5, SlotsPerNode: 2}), 3, "search"},   // 3000 s of work
 		"more than may be":            {kind(Kind{Name: "search", Waiting: 1e6, Seconds: 5, SlotsPerNode: 1}), 20, "search"},
