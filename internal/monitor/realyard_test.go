@@ -48,7 +48,12 @@ type realYard struct {
 // openRealYard starts a yard with load on it. It ends with the test.
 func openRealYard(t *testing.T, workers int, change ...func(*Config)) *realYard {
 	t.Helper()
-	y := &realYard{t: t, broker: brokertest.Start(t)}
+	return openRealYardOn(t, brokertest.Start(t), workers, change...)
+}
+
+func openRealYardOn(t *testing.T, b *broker.Broker, workers int, change ...func(*Config)) *realYard {
+	t.Helper()
+	y := &realYard{t: t, broker: b}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	t.Cleanup(func() { cancel(); running.Wait() })
