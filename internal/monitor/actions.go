@@ -35,7 +35,7 @@ func (m *Monitor) actions(mux *http.ServeMux) {
 				log = m.log.Warn().Err(err)
 			}
 			log.Str("action", r.URL.Path).Str("from", r.RemoteAddr).Any("did", did).Msg("asked by the page")
-			if bad := (*badCall)(nil); errors.As(err, &bad) {
+			if bad := (*badCallError)(nil); errors.As(err, &bad) {
 				problem(w, http.StatusBadRequest, "%s", bad.text)
 				return
 			}
@@ -54,11 +54,11 @@ func (m *Monitor) actions(mux *http.ServeMux) {
 	add("/api/dead/delete", m.sweep("delete"))
 }
 
-// badCall is a call that cannot be understood.
-type badCall struct{ text string }
+// badCallError is a call that cannot be understood.
+type badCallError struct{ text string }
 
 // Error says what is wrong with it.
-func (e *badCall) Error() string { return e.text }
+func (e *badCallError) Error() string { return e.text }
 
 func (m *Monitor) cancelTask(ctx context.Context, r *http.Request) (any, error) {
 	t, err := m.store.Cancel(ctx, r.PathValue("id"))
@@ -94,7 +94,7 @@ func (m *Monitor) node(r *http.Request) (Node, error) {
 			}
 		}
 	}
-	return Node{}, &badCall{"no living node has this name"}
+	return Node{}, &badCallError{"no living node has this name"}
 }
 
 func (m *Monitor) drainNode(ctx context.Context, r *http.Request) (any, error) {
@@ -125,15 +125,15 @@ func (m *Monitor) sweep(how string) func(ctx context.Context, r *http.Request) (
 		d := json.NewDecoder(r.Body)
 		d.DisallowUnknownFields()
 		if err := d.Decode(&call); err != nil {
-			return nil, &badCall{`send {"fingerprint": "…"} or {"id": "…"}`}
+			return nil, &badCallError{`send {"fingerprint": "…"} or {"id": "…"}`}
 		}
 		switch {
 		case (call.Fingerprint == "") == (call.ID == ""):
-			return nil, &badCall{"name a fingerprint or an id, and not both"}
+			return nil, &badCallError{"name a fingerprint or an id, and not both"}
 		case call.Fingerprint != "" && !fingerprintForm.MatchString(call.Fingerprint):
-			return nil, &badCall{"fingerprint must be 12 hexadecimal digits, as /api/dead shows them"}
+			return nil, &badCallError{"fingerprint must be 12 hexadecimal digits, as /api/dead shows them"}
 		case call.ID != "" && !tasks.ValidID(call.ID):
-			return nil, &badCall{"id must be that of a task"}
+			return nil, &badCallError{"id must be that of a task"}
 		}
 		return m.moveDead(ctx, call.Fingerprint, call.ID, how)
 	}

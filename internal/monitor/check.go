@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -31,14 +32,15 @@ func Check(ctx context.Context, cfg Config, b *broker.Broker, w io.Writer) (Leve
 
 // WriteWhy writes why a task waits for people.
 func WriteWhy(w io.Writer, why Why) error {
-	text := why.Text + "\n"
+	var text strings.Builder
+	fmt.Fprintln(&text, why.Text)
 	for _, b := range why.Blocks {
-		text += "  " + b.Text
+		line := b.Text
 		if b.Remedy != "" {
-			text += "; " + b.Remedy
+			line += "; " + b.Remedy
 		}
-		text += "\n"
+		fmt.Fprintf(&text, "  %s\n", line)
 	}
-	_, err := io.WriteString(w, text)
+	_, err := io.WriteString(w, text.String())
 	return err
 }

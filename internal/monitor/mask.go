@@ -42,7 +42,7 @@ func masked(raw []byte) (text string, hidden int) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var v any
-	if err := d.Decode(&v); err != nil || d.Decode(new(any)) != io.EOF { //nolint:errorlint // io.EOF comes as it is
+	if err := d.Decode(&v); err != nil || d.Decode(new(any)) != io.EOF {
 		m := masker{}
 		return m.text(string(raw), maxDocument), m.hidden
 	}

@@ -58,8 +58,8 @@ func TestPrometheus_EveryExpressionAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait()
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
 	})
 	files, err := filepath.Glob(filepath.Join("..", "..", "deployments", "grafana", "dashboards", "*.json"))
 	if err != nil || len(files) == 0 {

@@ -102,7 +102,8 @@ func (t *top) remember(o *Overview) {
 	for _, n := range o.Nodes {
 		known[n.ID] = true
 		if o.Redis.Up && n.Up && n.MemoryLimit > 0 {
-			line := append(t.memory[n.ID], float64(n.RSS)/float64(n.MemoryLimit))
+			line := t.memory[n.ID]
+			line = append(line, float64(n.RSS)/float64(n.MemoryLimit))
 			t.memory[n.ID] = line[max(0, len(line)-sparkPoints):]
 		}
 	}

@@ -96,7 +96,8 @@ func (s *Store) stands(ctx context.Context, id string) (st Standing, found bool,
 		}
 		st = Standing{Task: t, Ahead: -1, ResultBytes: sizes[i][0].Val(), PayloadBytes: sizes[i][1].Val()}
 		st.read(others[i].Val())
-		return st, true, s.contents(ctx, &st)
+		err := s.contents(ctx, &st)
+		return st, true, err
 	}
 	return st, false, nil
 }

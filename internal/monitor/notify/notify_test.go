@@ -74,13 +74,13 @@ func TestDispatcher(t *testing.T) {
 		// While the receiver is away things come and go: it hears what lasts.
 		h.fail = true
 		d.Update([]Notice{a, b}, true)
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		d.Update([]Notice{b}, true)
 		d.Update(nil, true)
 		h.mu.Lock()
 		h.fail = false
 		h.mu.Unlock()
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		h.want(t, "b over")
 		// Another monitor leads: we are silent, and repeat what is wrong when we lead again.
 		d.Update([]Notice{a}, false)

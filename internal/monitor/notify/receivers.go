@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -67,9 +68,7 @@ func (p poster) post(ctx context.Context, body []byte, header http.Header) error
 	if err != nil {
 		return errors.New("the address cannot be called")
 	}
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "jobyard-monitor")
 	answer, err := p.client.Do(r)
