@@ -19,6 +19,9 @@ import (
 type compose struct {
 	Services map[string]service `yaml:"services"`
 	Volumes  map[string]any     `yaml:"volumes"`
+	Secrets  map[string]struct {
+		File string `yaml:"file"`
+	} `yaml:"secrets"`
 }
 
 type service struct {
@@ -34,6 +37,8 @@ type service struct {
 	SecurityOpt     []string           `yaml:"security_opt"`
 	StopGracePeriod string             `yaml:"stop_grace_period"`
 	MemLimit        string             `yaml:"mem_limit"`
+	Profiles        []string           `yaml:"profiles"`
+	Secrets         []string           `yaml:"secrets"`
 	Healthcheck     struct {
 		Test []string `yaml:"test"`
 	} `yaml:"healthcheck"`
@@ -67,7 +72,7 @@ func load(t *testing.T) compose {
 	if err := yaml.Unmarshal(read(t, "..", "docker-compose.yml"), &c); err != nil {
 		t.Fatalf("parse docker-compose.yml: %v", err)
 	}
-	for _, name := range []string{"redis", "producer", "worker", "monitor", "prometheus"} {
+	for _, name := range []string{"redis", "producer", "worker", "monitor", "prometheus", "alertmanager", "grafana"} {
 		if _, ok := c.Services[name]; !ok {
 			t.Fatalf("got no service %s", name)
 		}
@@ -88,6 +93,12 @@ func TestCompose_EveryServiceIsWatchedAndConfined(t *testing.T) {
 		}
 		if !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
 			t.Errorf("%s: got cap_drop %v, security_opt %v, want all dropped and no new privileges", name, s.CapDrop, s.SecurityOpt)
+		}
+		if !s.ReadOnly {
+			t.Errorf("%s: got a writable root, want read_only", name)
+		}
+		if s.MemLimit == "" && name != "redis" {
+			t.Errorf("%s: got no mem_limit", name)
 		}
 		for _, port := range s.Ports {
 			if !strings.HasPrefix(port, "127.0.0.1:") {

@@ -23,10 +23,10 @@ func main() {
 func run(ctx context.Context, args []string, s config.Streams) int {
 	return config.Run(ctx, &cli.App{
 		Name: "monitor", Version: app.Version(), Usage: "watch the yard",
-		Description: "Without a command it serves the page at /, Asynqmon at /asynqmon/, and /metrics, /healthz, /readyz.",
+		Description: "Without a command it serves the pages at /, Asynqmon at /asynqmon/, /scale for autoscalers, and /metrics, /healthz, /readyz.",
 		Flags: slices.Concat([]cli.Flag{config.PageFlag("listen")}, config.MonitorFlags(), config.ClientFlags(),
 			config.RedisFlags(), config.LogFlags("info")),
-		Commands: []*cli.Command{statusCommand(), app.HealthcheckCommand()},
+		Commands: []*cli.Command{statusCommand(), topCommand(), checkCommand(), whyCommand(), scaleCommand(), app.HealthcheckCommand()},
 		Action:   serve,
 	}, args, s)
 }

@@ -104,7 +104,7 @@ func TestBadUsage(t *testing.T) {
 	}{
 		"Redis away":    {away, 3, "start Redis there"},
 		"port in use":   {[]string{"--redis-url", "unix:///x", "--listen", l.Addr().String()}, 1, "choose another with --listen"},
-		"an argument":   {append([]string{"now"}, away...), 2, "monitor has the command status"},
+		"an argument":   {append([]string{"now"}, away...), 2, "monitor has the commands status, top"},
 		"fast samples":  {append([]string{"--sample-every", "1ms"}, away...), 2, "sample period"},
 		"short history": {append([]string{"--history", "1s"}, away...), 2, "history"},
 		"bad part":      {append([]string{"--memory-warn", "80"}, away...), 2, "memory warning"},
@@ -116,5 +116,38 @@ func TestBadUsage(t *testing.T) {
 				t.Errorf("got code %d, %s; want %d, %q", code, text, tt.code, tt.want)
 			}
 		})
+	}
+}
+
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	server := brokertest.Server(t, "")
+	at := []string{"--redis-url", server.URL}
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"check":             {[]string{"check"}, 0, "ok: Redis answers"},
+		"check with more":   {[]string{"check", "now"}, 2, "takes no arguments"},
+		"top, once":         {[]string{"top", "--sample-every", "500ms"}, 0, "document_parse:bulk"},
+		"why nobody":        {[]string{"why", "nobody"}, 2, "no such task"},
+		"why what":          {[]string{"why"}, 2, "takes the id of one task"},
+		"scale, dry":        {[]string{"scale", "--dry-run", "--once", "--min-workers", "3"}, 0, "docker compose up --detach --no-recreate --scale worker=3 worker"},
+		"scale, bad bounds": {[]string{"scale", "--min-workers", "9", "--max-workers", "3"}, 2, "max workers must be from min workers (9)"},
+		"scale, bad words":  {[]string{"scale", "--up-command", "true"}, 2, "must hold {count}"},
+		"scale, too often":  {[]string{"scale", "--scale-every", "1ms"}, 2, "--scale-every"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if code, text := command(t.Context(), append(tt.args, at...)...); code != tt.code || !strings.Contains(text, tt.want) {
+				t.Errorf("got code %d, %s; want %d, %q", code, text, tt.code, tt.want)
+			}
+		})
+	}
+	for _, cmd := range [][]string{{"check"}, {"top"}, {"why", "x"}, {"scale", "--once"}} {
+		if code, text := command(t.Context(), append(cmd, "--redis-url", "unix:///nowhere/r.sock")...); code != 3 {
+			t.Errorf("%v, Redis away: got code %d, %s", cmd, code, text)
+		}
 	}
 }

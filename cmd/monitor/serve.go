@@ -17,7 +17,7 @@ const noWriteTimeout = 0
 
 func serve(c *cli.Context) error {
 	if c.Args().Present() {
-		return config.Usage("monitor has the command status, not %q", c.Args().First())
+		return config.Usage("monitor has the commands status, top, check, why and scale, not %q", c.Args().First())
 	}
 	at, err := config.Page(c, "listen")
 	if err != nil {

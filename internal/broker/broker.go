@@ -2,8 +2,8 @@
 // its health, the wake-up of idle workers, the nodes' heartbeats, and a private
 // server for demos and tests.
 //
-// It owns the keys jobyard:node:* and jobyard:nodes and the channel
-// jobyard:wake. A Broker is stopped by Close; Run and Waker.Run end with their
+// It owns the keys jobyard:node:*, jobyard:nodes, jobyard:leases and
+// jobyard:drain:*, and the channel jobyard:wake. A Broker is stopped by Close; Run and Waker.Run end with their
 // context.
 package broker
 
@@ -25,6 +25,8 @@ import (
 type Config struct {
 	// URL is the address in one of the forms of the documentation.
 	URL string
+	// Password is Redis's where the address holds none.
+	Password string
 	// Name is how Redis lists the connections (CLIENT LIST).
 	Name string
 	// MinIdle and MaxOpen bound the pool.
@@ -106,6 +108,9 @@ func Open(ctx context.Context, cfg Config, log zerolog.Logger) (*Broker, error) 
 		return nil, err
 	}
 	o.ClientName = cfg.Name
+	if o.Password == "" {
+		o.Password = cfg.Password
+	}
 	// PoolSize alone bounds the pool and lets callers wait; with MaxActiveConns
 	// beside it go-redis refuses them at once instead.
 	o.PoolSize, o.MinIdleConns = cfg.MaxOpen, cfg.MinIdle

@@ -36,7 +36,7 @@ type Node struct {
 	Host        string    `json:"host"`
 	PID         int       `json:"pid"`
 	Version     string    `json:"version"`
-	State       string    `json:"state"` // running, draining, stopped
+	State       string    `json:"state"` // running, draining, drained, stopped
 	StartedAt   time.Time `json:"started_at"`
 	SeenAt      time.Time `json:"seen_at"`
 	RSS         int64     `json:"rss_bytes"`
@@ -111,7 +111,20 @@ type NodeKind struct {
 	// Sandbox is how well the kind's runners are locked in: full, partial or none;
 	// inline if it has no runners.
 	Sandbox string `json:"sandbox,omitempty"`
+	// Wait and BulkWait are how long tasks of the two queues were pending before
+	// an attempt, Run is how long attempts took; all since the node started.
+	Wait     Spread `json:"wait,omitempty"`
+	BulkWait Spread `json:"bulk_wait,omitempty"`
+	Run      Spread `json:"run,omitempty"`
+	// RunSeconds is the sum of what Run counts.
+	RunSeconds float64 `json:"run_seconds,omitempty"`
+	// PeakMemory is what an attempt's runner lately used at most, in bytes; 0
+	// for a kind without runners.
+	PeakMemory int64 `json:"peak_memory_bytes,omitempty"`
 }
+
+// Takes reports whether the node takes new tasks.
+func (n Node) Takes(now time.Time) bool { return n.State == "running" && n.Up(now) }
 
 // Up reports whether the node's heartbeat is fresh.
 func (n Node) Up(now time.Time) bool { return n.State != "stopped" && now.Sub(n.SeenAt) <= NodeSilent }

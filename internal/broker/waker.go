@@ -28,6 +28,7 @@ type Waker struct {
 	gen    map[string]uint64
 	empty  map[string]uint64
 	change chan struct{} // closed and renewed with every announcement
+	paused bool
 	closed bool
 }
 
@@ -76,6 +77,16 @@ func (w *Waker) Close() {
 	}
 }
 
+// Pause holds every wait, whatever is announced, until it is taken back.
+func (w *Waker) Pause(paused bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.paused != paused {
+		w.paused = paused
+		w.signal()
+	}
+}
+
 // Look is a queue that may have work, at a generation.
 type Look struct {
 	Queue string
@@ -108,9 +119,13 @@ func (w *Waker) Await(ctx context.Context) []Look {
 	}
 }
 
-// looks lists the queues that are not known to be empty; w.mu is held.
+// looks lists the queues that are not known to be empty, or none while paused;
+// w.mu is held.
 func (w *Waker) looks() []Look {
 	var looks []Look
+	if w.paused {
+		return nil
+	}
 	for _, q := range w.queues {
 		if w.empty[q] != w.gen[q] {
 			looks = append(looks, Look{q, w.gen[q]})

@@ -20,6 +20,8 @@ const (
 	limitCategory  = "Limits"
 	serveCategory  = "Serving"
 	workCategory   = "Work"
+	scaleCategory  = "Scaling"
+	alertCategory  = "Alerts"
 )
 
 // withVariables gives each flag that is a setting its environment variable.
@@ -60,6 +62,7 @@ func RedisFlags() []cli.Flag {
 	d := broker.DefaultConfig()
 	return []cli.Flag{
 		&cli.StringFlag{Name: "redis-url", Category: redisCategory, Usage: "`ADDRESS` as redis://, rediss://, unix:// or redis-sentinel://; several hosts are a cluster. The variable keeps a password out of the process list"},
+		&cli.StringFlag{Name: "redis-password-file", Category: redisCategory, Usage: "`FILE` with Redis's password, for an address without one"},
 		&cli.IntFlag{Name: "redis-min-idle", Category: redisCategory, Value: d.MinIdle, Usage: "connections that stay open"},
 		&cli.IntFlag{Name: "redis-max-open", Category: redisCategory, Value: d.MaxOpen, Usage: "connections at most"},
 		&cli.DurationFlag{Name: "redis-acquire-timeout", Category: redisCategory, Value: d.AcquireTimeout, Usage: "longest wait for a connection"},
@@ -84,6 +87,10 @@ func BrokerAt(c *cli.Context, name, url string) (broker.Config, error) {
 	cfg.MinIdle, cfg.MaxOpen = c.Int("redis-min-idle"), c.Int("redis-max-open")
 	cfg.AcquireTimeout, cfg.IdleTimeout = c.Duration("redis-acquire-timeout"), c.Duration("redis-idle-timeout")
 	cfg.HealthEvery = c.Duration("redis-health-every")
+	var err error
+	if cfg.Password, err = secretFile(c, "redis-password-file"); err != nil {
+		return cfg, err
+	}
 	return cfg, wrong(cfg.Validate())
 }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/jobyard/jobyard/internal/monitor"
+	"github.com/jobyard/jobyard/internal/monitor/notify"
 )
 
 // MonitorListen is where the monitor's page is.
@@ -17,6 +18,18 @@ func MonitorFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "memory-warn", Category: limitCategory, Value: d.MemoryWarn, Usage: "part of its memory limit from which a node is reported"},
 		&cli.DurationFlag{Name: "sample-every", Category: limitCategory, Value: d.SampleEvery, Usage: "period of the samples"},
 		&cli.DurationFlag{Name: "history", Category: limitCategory, Value: d.History, Usage: "how far back the curves reach"},
+		&cli.DurationFlag{Name: "wait-warn", Category: limitCategory, Value: d.WaitWarn, Usage: "wait for a slot from which an interactive queue is reported"},
+		&cli.DurationFlag{Name: "bulk-wait-warn", Category: limitCategory, Value: d.BulkWaitWarn, Usage: "the same for a bulk queue"},
+		&cli.StringFlag{Name: "alert-webhook", Category: alertCategory, Usage: "`ADDRESS` that gets a POST when something goes wrong, and when it is over"},
+		&cli.StringFlag{Name: "alert-webhook-secret-file", Category: alertCategory, Usage: "`FILE` with the secret that signs what is sent there"},
+		&cli.StringFlag{Name: "alertmanager", Category: alertCategory, Usage: "`ADDRESS` of an Alertmanager, as http://alertmanager:9093"},
+		&cli.StringFlag{Name: "page-url", Category: alertCategory, Usage: "`ADDRESS` of this page, for those who are told"},
+		&cli.IntFlag{Name: "min-workers", Category: scaleCategory, Value: d.Scale.Min, Usage: "workers wanted at least"},
+		&cli.IntFlag{Name: "max-workers", Category: scaleCategory, Value: d.Scale.Max, Usage: "workers wanted at most"},
+		&cli.DurationFlag{Name: "drain-target", Category: scaleCategory, Value: d.Scale.Drain, Usage: "how soon the workers wanted empty the interactive queues"},
+		&cli.DurationFlag{Name: "bulk-drain-target", Category: scaleCategory, Value: d.Scale.BulkDrain, Usage: "the same for the bulk queues"},
+		&cli.DurationFlag{Name: "scale-hold", Category: scaleCategory, Value: d.Scale.Hold, Usage: "how long fewer workers must suffice before fewer are wanted"},
+		&cli.BoolFlag{Name: "read-only", Category: serveCategory, Value: d.ReadOnly, Usage: "keep the pages from changing anything: no cancel, retry, replay, delete, drain"},
 		&cli.BoolFlag{Name: "asynqmon-read-only", Category: serveCategory, Value: d.AsynqmonReadOnly, Usage: "keep Asynqmon from changing anything"},
 	}
 }
@@ -31,7 +44,14 @@ func Monitor(c *cli.Context) (monitor.Config, error) {
 	cfg.QueueLimit, cfg.BulkLimit = limits.QueueLimit, limits.BulkLimit
 	cfg.MemoryWarn, cfg.SampleEvery, cfg.History = c.Float64("memory-warn"), c.Duration("sample-every"), c.Duration("history")
 	cfg.BlobDir = limits.BlobDir
-	cfg.AsynqmonReadOnly = c.Bool("asynqmon-read-only")
+	cfg.WaitWarn, cfg.BulkWaitWarn = c.Duration("wait-warn"), c.Duration("bulk-wait-warn")
+	cfg.Scale.Min, cfg.Scale.Max = c.Int("min-workers"), c.Int("max-workers")
+	cfg.Scale.Drain, cfg.Scale.BulkDrain, cfg.Scale.Hold = c.Duration("drain-target"), c.Duration("bulk-drain-target"), c.Duration("scale-hold")
+	cfg.Alerts = notify.Config{Webhook: c.String("alert-webhook"), Alertmanager: c.String("alertmanager"), Page: c.String("page-url")}
+	if cfg.Alerts.WebhookSecret, err = secretFile(c, "alert-webhook-secret-file"); err != nil {
+		return cfg, err
+	}
+	cfg.ReadOnly, cfg.AsynqmonReadOnly = c.Bool("read-only"), c.Bool("asynqmon-read-only")
 	return cfg, wrong(cfg.Validate())
 }
 

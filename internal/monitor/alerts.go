@@ -78,9 +78,15 @@ type rules struct {
 	round  uint64
 	awayAt bool      // Redis was away in the last sample
 	backAt time.Time // when Redis was back
+
+	progress map[string]progress // by kind
+	dead     []deadAt
+	evicted  evicted
 }
 
-func newRules(cfg Config) *rules { return &rules{cfg: cfg, states: map[alertKey]*alertState{}} }
+func newRules(cfg Config) *rules {
+	return &rules{cfg: cfg, states: map[alertKey]*alertState{}, progress: map[string]progress{}}
+}
 
 // judge returns what is wrong now and logs what began or ended.
 func (r *rules) judge(o *Overview, log zerolog.Logger) []Alert {
@@ -167,7 +173,7 @@ func (r *rules) sweep(now time.Time, log zerolog.Logger) {
 }
 
 func (r *rules) list() []Alert {
-	alerts := []Alert{}
+	alerts, order := []Alert{}, Rules()
 	for _, s := range r.states {
 		if s.alert.Level > OK {
 			alerts = append(alerts, s.alert)
@@ -176,7 +182,7 @@ func (r *rules) list() []Alert {
 	slices.SortFunc(alerts, func(a, b Alert) int {
 		return cmp.Or(
 			cmp.Compare(b.Level, a.Level),
-			cmp.Compare(slices.Index(ruleOrder, a.Rule), slices.Index(ruleOrder, b.Rule)),
+			cmp.Compare(slices.Index(order, a.Rule), slices.Index(order, b.Rule)),
 			a.Since.Compare(b.Since), strings.Compare(a.Subject, b.Subject))
 	})
 	return alerts

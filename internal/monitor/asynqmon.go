@@ -29,6 +29,8 @@ const (
 	asynqmonCalls = 2
 	// maxShown bounds a payload or result that Asynqmon shows.
 	maxShown = 4 << 10
+	// maxMasked bounds what is looked through for secrets.
+	maxMasked = 256 << 10
 	// maxPage bounds a list of tasks.
 	maxPage = 100
 	// maxResults bounds the results behind one page of a list: Asynqmon reads
@@ -163,12 +165,14 @@ func (a *asynqmonMount) refuse(w http.ResponseWriter, err error) {
 	http.Error(w, fmt.Sprintf("the results on this page are over %d MiB: show fewer rows a page", maxResults>>20), http.StatusRequestEntityTooLarge)
 }
 
-// shown bounds what Asynqmon shows of a payload or result.
+// shown bounds what Asynqmon shows of a payload or result, without what looks
+// like a secret.
 func shown(_ string, raw []byte) string {
-	if len(raw) <= maxShown {
-		return strings.ToValidUTF8(string(raw), "\uFFFD")
+	if len(raw) > maxMasked {
+		return fmt.Sprintf("(%d bytes, too large to be shown)", len(raw))
 	}
-	return strings.ToValidUTF8(string(raw[:maxShown]), "") + fmt.Sprintf("… (the first %d of %d bytes)", maxShown, len(raw))
+	text, _ := masked(raw)
+	return clip(text, maxShown)
 }
 
 var (

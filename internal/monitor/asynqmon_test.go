@@ -33,7 +33,7 @@ func TestAsynqmon_ShowsBoundedPayloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := y.get("GET", "/asynqmon/api/queues/document_parse/pending_tasks?page=-5&size=999999999")
-	if w.Code != 200 || w.Body.Len() > maxShown+4000 || !strings.Contains(w.Body.String(), "(the first 4096 of 60") {
+	if w.Code != 200 || w.Body.Len() > maxShown+4000 || !strings.Contains(w.Body.String(), "(the first 2000 of 60000 bytes)") {
 		t.Errorf("got %d and %d bytes, want the payload cut", w.Code, w.Body.Len())
 	}
 }

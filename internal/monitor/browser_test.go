@@ -104,7 +104,8 @@ func (b *browser) await(expression string) {
 	if _, err := chromedp.Run(b.ctx, chromedp.Poll[chromedp.Void](expression)); err != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.tb.Fatalf("await %s: %v; complaints: %q", expression, err, b.faults)
+		said, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll("#problem, #announce, #ask")].map((e) => e.id + (e.open ? " open: " : ": ") + e.innerText).join("; ")`))
+		b.tb.Fatalf("await %s: %v; complaints: %q; it says %q", expression, err, b.faults, said)
 	}
 }
 

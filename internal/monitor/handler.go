@@ -10,13 +10,18 @@ import (
 // closedPolicy lets a document ask for nothing: for all that is no page.
 const closedPolicy = "default-src 'none'; frame-ancestors 'none'"
 
-// routes are the monitor's; on all of them but Asynqmon's, when that may
-// change things, only GET and HEAD are known.
+// routes are the monitor's. What changes something is a POST of the pages, or
+// Asynqmon's when that may; all else is GET and HEAD.
 func (m *Monitor) routes() http.Handler {
 	mux := http.NewServeMux()
 	servePage(mux)
 	mux.HandleFunc("GET /api/overview", m.serveOverview)
 	mux.HandleFunc("GET /api/live", m.serveLive)
+	mux.HandleFunc("GET /api/tasks", m.bounded(m.serveTasks))
+	mux.HandleFunc("GET /api/tasks/{id}", m.bounded(m.serveTask))
+	mux.HandleFunc("GET /api/dead", m.bounded(m.serveDead))
+	mux.HandleFunc("GET /scale", m.serveScale)
+	m.actions(mux)
 	mux.HandleFunc("GET /healthz", m.serveHealth)
 	mux.HandleFunc("GET /readyz", m.serveReady)
 	mux.Handle("GET /metrics", m.metrics())

@@ -10,8 +10,8 @@ import (
 // historySlots is how many points a curve has at most: about as many as a
 // screen shows. A point is the highest value of its time, so that peaks stay.
 //
-// The bound: 8 queues + 5 rates + 2 curves of 200 nodes = 413 curves of 360
-// points of 4 bytes, 595 kB.
+// The bound: 2 curves of 8 queues + 5 rates + 2 curves of 200 nodes = 421 curves
+// of 360 points of 4 bytes, 606 kB.
 const historySlots = 360
 
 // history keeps the page's curves. Point i of a curve belongs to the slots of
@@ -55,6 +55,7 @@ func (h *history) add(o *Overview) {
 	}
 	for _, q := range o.Queues {
 		h.put("waiting", q.Name, float64(q.Waiting))
+		h.put("wait", q.Name, q.WaitP95)
 	}
 	for _, n := range o.Nodes {
 		if n.Up {

@@ -68,7 +68,7 @@ func TestHistory_IsBounded(t *testing.T) {
 		}
 		h.add(historyOverview(at, int64(i), nodes...))
 	}
-	if got, most := len(h.curves), 2+2*maxNodes; got > most {
+	if got, most := len(h.curves), 3+2*maxNodes; got > most {
 		t.Errorf("got %d curves, want at most %d", got, most)
 	}
 	for _, c := range h.past().Curves {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/monitor/scale"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -24,12 +24,16 @@ type lookout struct {
 	log    zerolog.Logger
 	now    func() time.Time
 	rates  *rates
+	pace   *pace
+	trends *forecasts
+	plans  *scale.Planner
 	rules  *rules
 }
 
 func newLookout(cfg Config, b *broker.Broker, log zerolog.Logger) *lookout {
 	return &lookout{
-		cfg: cfg, broker: b, store: results.New(b), log: log, now: time.Now, rates: newRates(), rules: newRules(cfg),
+		cfg: cfg, broker: b, store: results.New(b), log: log, now: time.Now, rates: newRates(),
+		pace: newPace(), trends: newForecasts(), plans: scale.NewPlanner(cfg.Scale), rules: newRules(cfg),
 	}
 }
 
@@ -54,24 +58,28 @@ func (l *lookout) look(ctx context.Context, before *Overview) (*Overview, error)
 // overview makes the figures of one look.
 func (l *lookout) overview(y yard) *Overview {
 	l.rates.next()
-	o := &Overview{At: y.at, SampledAt: y.at, Redis: Redis{Up: true}, Marks: l.marks(), Nodes: []Node{}, HiddenNodes: y.hidden}
+	l.pace.observe(y.nodes, y.at)
+	o := &Overview{At: y.at, SampledAt: y.at, Redis: y.redis, Marks: l.marks(), Nodes: []Node{}, HiddenNodes: y.hidden, ReadOnly: l.cfg.ReadOnly}
 	for _, n := range y.nodes {
 		o.Nodes = append(o.Nodes, l.node(n, y.at))
 	}
+	l.trends.retain(o.Nodes)
 	for _, q := range y.queues {
-		o.Queues = append(o.Queues, l.queue(q))
+		o.Queues = append(o.Queues, l.queue(q, y.at))
 	}
 	for _, name := range tasks.KindNames() {
 		o.Kinds = append(o.Kinds, l.kind(name, o))
 	}
+	estimateDrains(o)
 	o.Total = total(o)
+	o.Plan = l.plans.Plan(loadOf(o), y.at)
 	return o
 }
 
 // stale is what is said while Redis is away: the last figures, and why they
 // are not newer.
 func (l *lookout) stale(before *Overview, err error) *Overview {
-	o := &Overview{Marks: l.marks(), Kinds: []Kind{}, Queues: []Queue{}, Nodes: []Node{}}
+	o := &Overview{Marks: l.marks(), Kinds: []Kind{}, Queues: []Queue{}, Nodes: []Node{}, ReadOnly: l.cfg.ReadOnly}
 	if before != nil {
 		*o = *before
 	}
@@ -85,11 +93,15 @@ func (l *lookout) stale(before *Overview, err error) *Overview {
 
 func (l *lookout) marks() Marks { return Marks{Queue: queueWarn, Memory: l.cfg.MemoryWarn} }
 
-func (l *lookout) queue(q results.Queue) Queue {
+func (l *lookout) queue(q results.Queue, at time.Time) Queue {
 	kind, bulk := strings.CutSuffix(q.Name, ":bulk")
-	return Queue{
+	v := Queue{
 		Queue: q, Kind: kind, Bulk: bulk, Waiting: q.Waiting(), Limit: l.cfg.limit(q.Name), OldestSeconds: q.Oldest.Seconds(),
 	}
+	v.WaitP50, v.WaitP95 = l.pace.wait(q.Name)
+	there := q.Counts[tasks.Pending] + q.Counts[tasks.Active] + q.Counts[tasks.Retry]
+	v.GrowsPerSecond = l.rates.change("queue "+q.Name, at, there)
+	return v
 }
 
 func (l *lookout) node(n broker.Node, at time.Time) Node {
@@ -100,6 +112,7 @@ func (l *lookout) node(n broker.Node, at time.Time) Node {
 		done += k.Completed + k.Failed
 	}
 	v.PerSecond = l.rates.per("node "+n.ID, at, done)
+	v.FullInSeconds = l.trends.fullIn(v, at)
 	return v
 }
 
@@ -115,10 +128,16 @@ func (l *lookout) kind(name string, o *Overview) Kind {
 		if n.Up {
 			k.Slots += n.Kinds[name].Slots
 			k.Busy += n.Kinds[name].Busy
+			k.PeakMemory = max(k.PeakMemory, n.Kinds[name].PeakMemory)
+		}
+		if n.Takes(o.At) {
+			k.Taking += n.Kinds[name].Slots
 		}
 	}
 	k.PerSecond = l.rates.per("kind "+name, o.At, k.Completed+k.Failed)
 	k.FailedPerSecond = l.rates.per("failed "+name, o.At, k.Failed)
+	k.SecondsPerTask = l.pace.seconds(name)
+	k.ArrivePerSecond = l.pace.arrive(name, o.Queues, k.PerSecond, o.At)
 	return k
 }
 
@@ -136,6 +155,11 @@ func total(o *Overview) Total {
 		t.PerSecond += k.PerSecond
 		t.FailedPerSecond += k.FailedPerSecond
 	}
-	t.NodesUp = len(slices.Collect(o.living()))
+	for n := range o.living() {
+		t.NodesUp++
+		if n.Takes(o.At) {
+			t.NodesTaking++
+		}
+	}
 	return t
 }

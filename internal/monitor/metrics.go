@@ -25,6 +25,20 @@ type collector struct {
 	poolTotal, poolIdle       *prometheus.Desc
 	poolWaits, poolTimeouts   *prometheus.Desc
 	poolStale                 *prometheus.Desc
+	redisMemory, redisEvicted *prometheus.Desc
+	attempts                  *prometheus.Desc
+	desired                   *prometheus.Desc
+	judged                    judgedDescs
+}
+
+// judgedDescs are the figures that take more than one look: they are of the
+// last sample.
+type judgedDescs struct {
+	wait, drain, seconds, arrivals, slots, fullIn, alerts *prometheus.Desc
+}
+
+func (d judgedDescs) all() []*prometheus.Desc {
+	return []*prometheus.Desc{d.wait, d.drain, d.seconds, d.arrivals, d.slots, d.fullIn, d.alerts}
 }
 
 // newRegistry returns a registry of the monitor's own: the yard, the Go
@@ -56,15 +70,29 @@ func newCollector(m *Monitor) *collector {
 		poolWaits:    desc("redis_pool_waits", "Times a call waited for a connection."),
 		poolTimeouts: desc("redis_pool_timeouts", "Times a call got no connection in time."),
 		poolStale:    desc("redis_pool_stale", "Stale connections that were closed."),
+		redisMemory:  desc("redis_memory_bytes", "Redis's memory: used, and its limit if it has one.", "part"),
+		redisEvicted: desc("redis_evicted_keys_total", "Keys that Redis dropped for want of memory."),
+		attempts:     desc("queue_attempts_total", "Attempts ended, by queue and whether they failed.", "queue", "outcome"),
+		desired:      desc("desired_workers", "Workers that the work needs, from what arrives, waits and was measured."),
+		judged: judgedDescs{
+			wait:     desc("queue_wait_seconds", "How long tasks lately waited for a slot, by quantile.", "queue", "quantile"),
+			drain:    desc("queue_drain_seconds", "How long the slots take for what waits, if nothing more comes.", "queue"),
+			seconds:  desc("kind_task_seconds", "How long a task was lately measured to take.", "kind"),
+			arrivals: desc("kind_arrivals_per_second", "Tasks that come in a second.", "kind"),
+			slots:    desc("kind_slots", "Slots of living nodes: all, busy, and those that take new tasks.", "kind", "state"),
+			fullIn:   desc("node_memory_full_seconds", "When a node's memory is full, if it goes on growing steadily.", "node"),
+			alerts:   desc("alerts", "Alerts of the built-in rules by rule and level.", "rule", "level"),
+		},
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
+	for _, d := range append([]*prometheus.Desc{
 		c.redisUp, c.hidden, c.clients, c.queueTasks, c.oldest, c.limit, c.nodeMemory, c.nodeUp, c.leak, c.leakSlope,
 		c.poolTotal, c.poolIdle, c.poolWaits, c.poolTimeouts, c.poolStale,
-	} {
+		c.redisMemory, c.redisEvicted, c.attempts, c.desired,
+	}, c.judged.all()...) {
 		ch <- d
 	}
 }
@@ -84,6 +112,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge(c.redisUp, 1)
+	c.judge(gauge)
+	gauge(c.redisMemory, float64(y.redis.Used), "used")
+	if y.redis.Max > 0 {
+		gauge(c.redisMemory, float64(y.redis.Max), "limit")
+	}
+	ch <- prometheus.MustNewConstMetric(c.redisEvicted, prometheus.CounterValue, float64(y.redis.Evicted))
 	gauge(c.hidden, float64(y.hidden))
 	for _, q := range y.queues {
 		for state, n := range q.Counts {
@@ -91,6 +125,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(c.oldest, q.Oldest.Seconds(), q.Name)
 		gauge(c.limit, float64(m.cfg.limit(q.Name)), q.Name)
+		ch <- prometheus.MustNewConstMetric(c.attempts, prometheus.CounterValue, float64(max(0, q.Processed-q.Failed)), q.Name, "completed")
+		ch <- prometheus.MustNewConstMetric(c.attempts, prometheus.CounterValue, float64(q.Failed), q.Name, "failed")
 	}
 	for _, n := range y.nodes {
 		if !n.Up(y.at) {
@@ -110,6 +146,45 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			}
 			gauge(c.leak, suspected, n.ID, l.Kind)
 			gauge(c.leakSlope, l.PerMinute, n.ID, l.Kind)
+		}
+	}
+}
+
+// judge tells what the last sample found, unless Redis was away then.
+func (c *collector) judge(gauge func(*prometheus.Desc, float64, ...string)) {
+	o := c.monitor.latest.Load()
+	if o == nil || !o.Redis.Up {
+		return
+	}
+	gauge(c.desired, float64(o.Plan.Workers))
+	for _, q := range o.Queues {
+		gauge(c.judged.wait, q.WaitP50, q.Name, "0.5")
+		gauge(c.judged.wait, q.WaitP95, q.Name, "0.95")
+		if q.DrainSeconds != nil {
+			gauge(c.judged.drain, *q.DrainSeconds, q.Name)
+		} else if q.Waiting == 0 {
+			gauge(c.judged.drain, 0, q.Name)
+		}
+	}
+	for _, k := range o.Kinds {
+		gauge(c.judged.seconds, k.SecondsPerTask, k.Kind)
+		gauge(c.judged.arrivals, k.ArrivePerSecond, k.Kind)
+		gauge(c.judged.slots, float64(k.Slots), k.Kind, "all")
+		gauge(c.judged.slots, float64(k.Busy), k.Kind, "busy")
+		gauge(c.judged.slots, float64(k.Taking), k.Kind, "taking")
+	}
+	for _, n := range o.Nodes {
+		if n.FullInSeconds != nil {
+			gauge(c.judged.fullIn, *n.FullInSeconds, n.ID)
+		}
+	}
+	counts := map[[2]string]int{}
+	for _, a := range o.Alerts {
+		counts[[2]string{a.Rule, a.Level.String()}]++
+	}
+	for _, rule := range Rules() {
+		for _, level := range []Level{Warn, Bad} {
+			gauge(c.judged.alerts, float64(counts[[2]string{rule, level.String()}]), rule, level.String())
 		}
 	}
 }

@@ -2,12 +2,14 @@
 // page, as JSON, as Prometheus metrics, as warnings in the log and as a table
 // for the terminal. Asynqmon is mounted beside it for single tasks.
 //
-// It only reads: everything it shows lies in Redis, so any number of monitors
-// may run at once and none of them has to. While Redis is away it goes on
+// Everything it shows lies in Redis, so any number of monitors may run at once
+// and none of them has to. It only reads, unless it is started to let its pages
+// cancel and retry tasks, replay and delete dead letters, and drain nodes. While Redis is away it goes on
 // answering, says so, and shows the last sample. What others wrote into Redis
 // (names of nodes, their figures) is bounded and cleaned before use.
 //
-// It owns no key. Run samples until its context ends; Close ends the live
+// It owns the key jobyard:lead:alerts, by which one of several monitors speaks
+// for all. Run samples until its context ends; Close ends the live
 // streams and its own connections, not the broker.
 package monitor
 
@@ -26,6 +28,8 @@ import (
 
 	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/monitor/notify"
+	"github.com/jobyard/jobyard/internal/monitor/scale"
 	"github.com/jobyard/jobyard/internal/results"
 )
 
@@ -36,6 +40,15 @@ type Config struct {
 	QueueLimit, BulkLimit int
 	// MemoryWarn is the part of its memory limit from which a node is reported.
 	MemoryWarn float64
+	// WaitWarn is how long a task that somebody waits for may wait for a slot
+	// before that is reported, BulkWaitWarn one of a batch.
+	WaitWarn, BulkWaitWarn time.Duration
+	// Scale says how many workers are wanted.
+	Scale scale.Config
+	// Alerts says who is told what is wrong, beside the log.
+	Alerts notify.Config
+	// ReadOnly keeps the pages from changing anything.
+	ReadOnly bool
 	// AsynqmonReadOnly keeps Asynqmon from changing anything.
 	AsynqmonReadOnly bool
 	// BlobDir is the shared directory of large payloads and results, which the
@@ -50,7 +63,8 @@ type Config struct {
 // DefaultConfig returns the defaults of the design.
 func DefaultConfig() Config {
 	return Config{
-		QueueLimit: 500, BulkLimit: 50000, MemoryWarn: 0.80, AsynqmonReadOnly: true,
+		QueueLimit: 500, BulkLimit: 50000, MemoryWarn: 0.80, WaitWarn: 30 * time.Second, BulkWaitWarn: 30 * time.Minute,
+		Scale: scale.DefaultConfig(), ReadOnly: true, AsynqmonReadOnly: true,
 		History: time.Hour, SampleEvery: broker.HeartbeatEvery,
 	}
 }
@@ -64,6 +78,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("monitor: "+format, args...)
 	}
 	return errors.Join(
+		c.Scale.Validate(), c.Alerts.Validate(),
+		check(c.WaitWarn >= time.Second && c.WaitWarn <= 24*time.Hour, "wait warning must be from 1s to 24h, got %s", c.WaitWarn),
+		check(c.BulkWaitWarn >= c.WaitWarn && c.BulkWaitWarn <= 7*24*time.Hour, "bulk wait warning must be from the wait warning (%s) to 168h, got %s", c.WaitWarn, c.BulkWaitWarn),
 		check(c.QueueLimit >= 1 && c.QueueLimit <= 10_000_000, "queue limit must be from 1 to 10000000, got %d", c.QueueLimit),
 		check(c.BulkLimit >= 1 && c.BulkLimit <= 10_000_000, "bulk queue limit must be from 1 to 10000000, got %d", c.BulkLimit),
 		check(c.MemoryWarn >= 0.2 && c.MemoryWarn <= 0.99, "memory warning must be from 0.2 to 0.99 of the limit, got %g", c.MemoryWarn),
@@ -84,8 +101,10 @@ type Monitor struct {
 	*lookout
 	history  *history
 	live     *live
+	teller   *teller
 	registry *prometheus.Registry
 	asynqmon *asynqmonMount
+	calls    chan struct{} // places for calls of the pages
 	latest   atomic.Pointer[Overview]
 	close    func() error
 }
@@ -101,9 +120,10 @@ func New(cfg Config, b *broker.Broker, log zerolog.Logger) (*Monitor, error) {
 	}
 	m := &Monitor{
 		lookout: newLookout(cfg, b, log.With().Str("component", "monitor").Logger()),
-		history: newHistory(cfg.History, cfg.SampleEvery), live: newLive(),
+		history: newHistory(cfg.History, cfg.SampleEvery), live: newLive(), calls: make(chan struct{}, apiCalls),
 	}
 	m.store = results.NewWith(b, blobs)
+	m.teller = newTeller(notify.New(cfg.Alerts, m.log))
 	m.registry = newRegistry(m)
 	mount, err := newAsynqmon(b, cfg.AsynqmonReadOnly)
 	if err != nil {
@@ -124,6 +144,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	// A yard whose last worker died has nobody else to take its tasks back.
 	var recovery sync.WaitGroup
 	recovery.Go(func() { m.store.Recover(ctx, results.LogRecovery(m.log)) }) //nolint:errcheck // ends only with ctx
+	recovery.Go(func() { m.teller.to.Run(ctx) })
 	defer recovery.Wait()
 	tick := time.NewTicker(m.cfg.SampleEvery)
 	defer tick.Stop()
@@ -152,6 +173,7 @@ func (m *Monitor) sample(ctx context.Context) {
 	}
 	m.latest.Store(o)
 	m.live.publish(o)
+	m.tell(ctx, o)
 }
 
 // register makes the queues known to Asynqmon. Redis may have lost them, and

@@ -1,9 +1,11 @@
 package monitor
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"html/template"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -11,32 +13,83 @@ import (
 	"strings"
 )
 
-// pageFiles are served as they are: the page has no build step.
+// pageFiles are served as they are: the pages have no build step. Only the
+// frame that all of them share is put around each when the program starts.
 //
 //go:embed page
 var pageFiles embed.FS
 
-// pagePolicy lets the page use only what this server holds.
+// pagePolicy lets a page use only what this server holds.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// servePage adds the page and its parts to the routes.
+// page is one of the monitor's pages: the file NAME.html in the frame, and the
+// script NAME.js.
+type page struct {
+	Name, Title string
+	routes      []string
+	Body        template.HTML
+	Pages       []page
+}
+
+func pages() []page {
+	return []page{
+		{Name: "overview", Title: "Overview", routes: []string{"/{$}"}},
+		{Name: "queues", Title: "Queues", routes: []string{"/queues"}},
+		{Name: "nodes", Title: "Nodes", routes: []string{"/nodes"}},
+		{Name: "tasks", Title: "Tasks", routes: []string{"/tasks"}},
+		{Name: "dead", Title: "Dead letters", routes: []string{"/dead"}},
+		{Name: "task", Title: "Task", routes: []string{"/tasks/{id}"}},
+	}
+}
+
+// Path is where the page is; a page of a single thing is in no menu and has none.
+func (p page) Path() string {
+	switch route := p.routes[0]; {
+	case route == "/{$}":
+		return "/"
+	case strings.Contains(route, "{"):
+		return ""
+	default:
+		return route
+	}
+}
+
+// Current reports whether the menu marks an entry as where one is.
+func (p page) Current(entry page) bool {
+	return p.Name == entry.Name || p.Name == "task" && entry.Name == "tasks"
+}
+
+// servePage adds the pages and their parts to the routes.
 func servePage(mux *http.ServeMux) {
 	entries, err := fs.ReadDir(pageFiles, "page")
 	if err != nil {
 		panic("monitor: the page is not embedded: " + err.Error())
 	}
 	for _, e := range entries {
-		body, err := pageFiles.ReadFile("page/" + e.Name())
-		if err != nil {
-			panic("monitor: the page is not embedded: " + err.Error())
+		if path.Ext(e.Name()) != ".html" {
+			mux.Handle("GET /page/"+e.Name(), pageFile(e.Name(), embedded(e.Name())))
 		}
-		route := "/page/" + e.Name()
-		if e.Name() == "index.html" {
-			route = "/{$}"
-		}
-		mux.Handle("GET "+route, pageFile(e.Name(), body))
 	}
+	frame := template.Must(template.New("frame").Parse(string(embedded("frame.html"))))
+	for _, p := range pages() {
+		p.Body, p.Pages = template.HTML(embedded(p.Name+".html")), pages() //nolint:gosec // our own file
+		var out bytes.Buffer
+		if err := frame.Execute(&out, p); err != nil {
+			panic("monitor: page " + p.Name + ": " + err.Error())
+		}
+		for _, route := range p.routes {
+			mux.Handle("GET "+route, pageFile("page.html", out.Bytes()))
+		}
+	}
+}
+
+func embedded(name string) []byte {
+	body, err := pageFiles.ReadFile("page/" + name)
+	if err != nil {
+		panic("monitor: the page is not embedded: " + err.Error())
+	}
+	return body
 }
 
 // pageFile serves one part. Browsers ask each time and are told that nothing

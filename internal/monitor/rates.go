@@ -35,8 +35,16 @@ func (r *rates) next() {
 // per returns how fast a counter grows per second. A counter that went back
 // began anew.
 func (r *rates) per(key string, at time.Time, count int64) float64 {
+	if s := r.series[key]; s != nil && s.n > 0 && count < s.count[s.n-1] {
+		delete(r.series, key)
+	}
+	return r.change(key, at, count)
+}
+
+// change returns how fast a figure grows per second, or falls.
+func (r *rates) change(key string, at time.Time, count int64) float64 {
 	s := r.series[key]
-	if s == nil || s.n > 0 && count < s.count[s.n-1] {
+	if s == nil {
 		s = &rate{}
 		r.series[key] = s
 	}

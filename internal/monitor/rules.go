@@ -16,9 +16,22 @@ const (
 	ruleUnserved = "kind_unserved"
 	ruleSilent   = "node_silent"
 	ruleMemory   = "node_memory"
+	ruleFilling  = "node_filling"
+	ruleWait     = "queue_wait"
+	ruleProgress = "no_progress"
+	ruleDead     = "dead_growing"
+	ruleRedisMem = "redis_memory"
+	ruleEvicting = "redis_evicting"
+	ruleSaving   = "redis_saving"
 )
 
-var ruleOrder = []string{ruleRedis, ruleNoWorker, ruleQueue, ruleUnserved, ruleSilent, ruleMemory}
+// Rules lists the names of all rules, in the order in which alerts are told.
+func Rules() []string {
+	return []string{
+		ruleRedis, ruleSaving, ruleEvicting, ruleNoWorker, ruleProgress, ruleQueue, ruleUnserved, ruleRedisMem,
+		ruleWait, ruleSilent, ruleFilling, ruleMemory, ruleDead,
+	}
+}
 
 const (
 	// queueWarn is the part of its limit from which a queue is reported.
@@ -48,7 +61,7 @@ func (r *rules) readings(o *Overview) []reading {
 		all = append(all, queueReading(q))
 	}
 	for _, n := range o.Nodes {
-		all = append(all, r.memoryReading(n))
+		all = append(all, r.memoryReading(n), fillingReading(n))
 	}
 	// Heartbeats could not be written while Redis was away.
 	if r.backAt.IsZero() || o.At.Sub(r.backAt) > broker.NodeSilent {
@@ -58,7 +71,10 @@ func (r *rules) readings(o *Overview) []reading {
 	} else {
 		r.keep(ruleSilent)
 	}
-	return append(all, workReadings(o)...)
+	all = append(all, workReadings(o)...)
+	all = append(all, r.waitReadings(o)...)
+	all = append(all, r.progressReadings(o)...)
+	return append(all, r.deadReading(o), redisMemoryReading(o.Redis), r.evictingReading(o), savingReading(o.Redis))
 }
 
 // keep holds a rule's memory although it is not asked in this round.
@@ -118,9 +134,12 @@ func workReadings(o *Overview) []reading {
 	readings := []reading{none}
 	for _, k := range o.Kinds {
 		n := reading{rule: ruleUnserved, subject: k.Kind, bad: 1, after: patience}
-		if waiting := pending[k.Kind]; o.Total.NodesUp > 0 && k.Slots == 0 && waiting > 0 {
+		if waiting := pending[k.Kind]; o.Total.NodesUp > 0 && k.Taking == 0 && waiting > 0 {
 			n.value, n.text = 1, "no node takes "+k.Kind
 			n.detail = fmt.Sprintf("%s; start a node that does with: worker --slots %s=2", waits(waiting), k.Kind)
+			if k.Slots > 0 {
+				n.detail = waits(waiting) + "; every node that has slots for it was asked to drain"
+			}
 		}
 		readings = append(readings, n)
 	}

@@ -64,7 +64,7 @@ func (b *bench) judge(later time.Duration) []string {
 		}
 	}
 	for _, k := range tasks.KindNames() {
-		o.Kinds = append(o.Kinds, Kind{Kind: k, Slots: slots[k]})
+		o.Kinds = append(o.Kinds, Kind{Kind: k, Slots: slots[k], Taking: slots[k]})
 	}
 	var wrong []string
 	for _, a := range b.rules.judge(o, zerolog.New(&b.log)) {
@@ -95,6 +95,8 @@ func (b *bench) told(level, message string, want int) {
 }
 
 const tick = 2 * time.Second
+
+var nop = zerolog.Nop()
 
 func TestRules_QueueLimit(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,7 @@ type yard struct {
 	at     time.Time
 	queues []results.Queue
 	nodes  []broker.Node
+	redis  Redis
 	hidden int // nodes over maxNodes
 }
 
@@ -46,7 +47,7 @@ func readYard(ctx context.Context, b *broker.Broker, s *results.Store, now func(
 		return yard{}, err
 	}
 	at := now()
-	y := yard{at: at, queues: queues, nodes: cleanNodes(nodes, at)}
+	y := yard{at: at, queues: queues, nodes: cleanNodes(nodes, at), redis: readRedis(ctx, b)}
 	if over := len(y.nodes) - maxNodes; over > 0 {
 		y.nodes, y.hidden = y.nodes[:maxNodes], over
 	}
@@ -112,7 +113,7 @@ func cleanNodes(nodes []broker.Node, now time.Time) []broker.Node {
 			n.CPUPercent = 0
 		}
 		n.CPUPercent = min(max(0, n.CPUPercent), 100_000)
-		n.Kinds = cleanKinds(n.Kinds)
+		n.Kinds, n.Runners = cleanKinds(n.Kinds), cleanRunners(n.Runners)
 		n.Threads, n.Load, n.GCShare, n.PauseP99 = max(0, n.Threads), max(0, n.Load), share(n.GCShare), max(0, n.PauseP99)
 		n.Budget, n.Leaks = cleanBudget(n.Budget), cleanLeaks(n.Leaks)
 		list = append(list, n)
@@ -135,10 +136,33 @@ func cleanKinds(kinds map[string]broker.NodeKind) map[string]broker.NodeKind {
 		if k, ok := kinds[name]; ok {
 			k.Slots, k.Busy = max(0, k.Slots), max(0, k.Busy)
 			k.Completed, k.Failed = max(0, k.Completed), max(0, k.Failed)
+			k.Wait, k.BulkWait, k.Run = k.Wait.Clean(), k.BulkWait.Clean(), k.Run.Clean()
+			k.PeakMemory = min(max(0, k.PeakMemory), math.MaxInt64/2)
+			if math.IsNaN(k.RunSeconds) || k.RunSeconds < 0 || k.RunSeconds > 1e12 {
+				k.RunSeconds = 0
+			}
 			known[name] = k
 		}
 	}
 	return known
+}
+
+// maxRunners bounds the runners that are shown of a node.
+const maxRunners = 64
+
+func cleanRunners(runners []broker.NodeRunner) []broker.NodeRunner {
+	runners = runners[:min(len(runners), maxRunners)]
+	for i, r := range runners {
+		r.Kind, r.State, r.RSS, r.AgeSeconds, r.Done = clean(r.Kind, maxWord), clean(r.State, maxWord), max(0, r.RSS), max(0, r.AgeSeconds), max(0, r.Done)
+		if !tasks.ValidID(r.Task) {
+			r.Task = ""
+		}
+		runners[i] = r
+	}
+	slices.SortFunc(runners, func(a, b broker.NodeRunner) int {
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), cmp.Compare(a.PID, b.PID))
+	})
+	return runners
 }
 
 // clean bounds a text and replaces what terminals and log readers could take

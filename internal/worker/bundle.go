@@ -165,6 +165,7 @@ func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stu
 		b.peak = max(b.peak, outcome.PeakMemory)
 	}
 	b.worker.metrics.ended(r, outcome)
+	b.lane.served.note(r, outcome)
 	b.worker.attempts.KeepResult(ctx, r.queue, r.id, &outcome)
 	return b.End(item, outcome, retryDelay(0, err, nil)), b.isStuck()
 }

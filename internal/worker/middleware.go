@@ -57,6 +57,7 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		reports.Close()
 		outcome.PeakMemory = r.used.PeakMemory()
 		w.metrics.ended(r, outcome)
+		l.served.note(r, outcome)
 		w.attempts.KeepResult(actx, queue, id, &outcome)
 		w.attempts.Ended(id, outcome)
 		return asynqError(outcome)

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -17,7 +18,7 @@ import (
 func (w *Worker) Node() broker.Node {
 	u, now := w.meter.Read(), time.Now()
 	n := broker.Node{
-		ID: w.id, Host: w.host, PID: os.Getpid(), Version: version(), State: w.state.Load().(string),
+		ID: w.id, Host: w.host, PID: os.Getpid(), Version: version(), State: w.condition(),
 		StartedAt: w.started.UTC(), SeenAt: now.UTC(), RSS: u.RSS, HeapLive: u.HeapLive,
 		Goroutines: u.Goroutines, Threads: u.Threads, CPUPercent: u.CPUPercent, OpenFiles: u.OpenFiles, Load: u.Load,
 		GCShare: u.GCShare, PauseP99: float64(u.PauseP99) / float64(time.Millisecond),
@@ -31,10 +32,9 @@ func (w *Worker) Node() broker.Node {
 		})
 	}
 	for _, l := range w.lanes {
-		n.Kinds[l.kind] = broker.NodeKind{
-			Slots: cap(l.slots), Busy: len(l.slots), Completed: l.served.completed.Load(), Failed: l.served.failed.Load(),
-			Sandbox: w.runners.sandbox(l.kind),
-		}
+		kind := l.served.kind(cap(l.slots), len(l.slots))
+		kind.Sandbox = w.runners.sandbox(l.kind)
+		n.Kinds[l.kind] = kind
 	}
 	return n
 }
@@ -67,14 +67,45 @@ func (w *Worker) About() map[string]any {
 	}
 }
 
-// beat writes heartbeats, and mends what was lost on the way, until ctx ends;
-// the last one says in which state the node went.
+// condition is the node's state in a word. One that was asked to drain is
+// drained once nothing runs there any more; it may be asked to go on.
+func (w *Worker) condition() string {
+	state := w.state.Load().(string)
+	if state != "running" || !w.resting.Load() {
+		return state
+	}
+	if len(w.attempts.Running()) > 0 {
+		return "draining"
+	}
+	return "drained"
+}
+
+// heed looks whether the node is asked to take no more tasks.
+func (w *Worker) heed(ctx context.Context) error {
+	asked, err := w.broker.DrainAsked(ctx, w.id)
+	if err != nil || asked == w.resting.Load() {
+		return err
+	}
+	w.resting.Store(asked)
+	for _, l := range w.lanes {
+		l.queue.Waker().Pause(asked)
+	}
+	if asked {
+		w.log.Info().Int("running", len(w.attempts.Running())).Msg("asked to drain: no more tasks are taken")
+	} else {
+		w.log.Info().Msg("tasks are taken again")
+	}
+	return nil
+}
+
+// beat writes heartbeats, looks whether the node is to drain, and mends what was
+// lost on the way, until ctx ends; the last one says in which state the node went.
 func (w *Worker) beat(ctx context.Context) {
 	tick := time.NewTicker(broker.HeartbeatEvery)
 	defer tick.Stop()
 	away, trimmer := false, memwatch.NewTrimmer()
 	for n := 0; ; n++ {
-		err := w.broker.PutNode(ctx, w.watched(trimmer))
+		err := errors.Join(w.heed(ctx), w.broker.PutNode(ctx, w.watched(trimmer)))
 		if err == nil {
 			err = w.mend(ctx, n%reconcileBeats == 0)
 		}

@@ -111,6 +111,7 @@ type Worker struct {
 	id, host string
 	started  time.Time
 	state    atomic.Value // string: running, draining, stopped
+	resting  atomic.Bool  // it was asked to take no more tasks
 	lanes    []*lane
 }
 
@@ -124,9 +125,6 @@ type lane struct {
 	server *asynq.Server
 	served counts
 }
-
-// counts are a lane's figures for the heartbeat.
-type counts struct{ completed, failed atomic.Int64 }
 
 // New returns a worker for the jobs; reg receives its metrics.
 func New(cfg Config, b *broker.Broker, jobs *Registry, log zerolog.Logger, reg prometheus.Registerer) (*Worker, error) {

@@ -1,41 +1,41 @@
-// The page: one stream of samples, and the views that draw them.
+// The frame of every page: one stream of samples, and the views that draw them.
 import { Curves } from "./curves.js";
 import { attribute, text } from "./dom.js";
-import { clock, span } from "./format.js";
-import { kinds } from "./kinds.js";
+import { clock } from "./format.js";
 import { listen } from "./live.js";
-import { nodes } from "./nodes.js";
-import { totals } from "./totals.js";
-import { verdict } from "./verdict.js";
 
 const by = (id) => document.getElementById(id);
-const views = [verdict(by("verdict")), totals(by("totals")), kinds(by("kinds")), nodes(by("nodes"))];
-const curves = new Curves();
 
-listen("/api/live", {
-  history(past) {
-    curves.load(past);
-  },
-  sample(s) {
-    if (s.redis.up) remember(s);
-    for (const view of views) view(s, curves);
-    text(by("work-span"), `the last ${span(curves.seconds)}`);
-    text(by("step"), `${curves.step} s`);
-  },
-  state(state, sampled) {
-    attribute(by("link"), "data-state", state);
-    attribute(document.body, "data-stale", state !== "live"); // what is shown is no longer known
-    text(by("link-state"), state);
-    text(by("link-time"), sampled ? `last sample ${clock(sampled)}` : "");
-  },
-});
+// start opens the stream; each of views is called with every sample and the
+// curves.
+export function start(...views) {
+  const curves = new Curves();
+  listen("/api/live", {
+    history(past) {
+      curves.load(past);
+    },
+    sample(s) {
+      if (s.redis.up) remember(s, curves);
+      for (const view of views) view(s, curves);
+    },
+    state(state, sampled) {
+      attribute(by("link"), "data-state", state);
+      attribute(document.body, "data-stale", state !== "live"); // what is shown is no longer known
+      text(by("link-state"), state);
+      text(by("link-time"), sampled ? `last sample ${clock(sampled)}` : "");
+    },
+  });
+}
 
 // remember adds a sample to the curves, as the server does to its own.
-function remember(s) {
+function remember(s, curves) {
   curves.advance(Date.parse(s.at));
   curves.put("rate", "", s.total.per_second);
   for (const k of s.kinds) curves.put("rate", k.kind, k.per_second);
-  for (const q of s.queues) curves.put("waiting", q.queue, q.waiting);
+  for (const q of s.queues) {
+    curves.put("waiting", q.queue, q.waiting);
+    curves.put("wait", q.queue, q.wait_p95_seconds);
+  }
   for (const n of s.nodes.filter((n) => n.up)) {
     curves.put("rss", n.id, n.rss_bytes / (1 << 20));
     curves.put("heap", n.id, n.heap_live_bytes / (1 << 20));

@@ -4,6 +4,8 @@ const grouped = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 
+const dayFormat = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
+
 export const count = (n) => grouped.format(n);
 
 // brief shortens what has no room for all its digits.
@@ -36,9 +38,17 @@ export function span(s) {
   return two(s, 86400, "d", 3600, "h");
 }
 
+// fine writes short times in milliseconds.
+export const fine = (s) => (s < 0.0005 ? "0 ms" : s < 0.995 ? `${Math.max(1, Math.round(1000 * s))} ms` : span(s));
+
 function two(s, large, largeName, small, smallName) {
   const rest = Math.floor((s % large) / small);
   return `${Math.floor(s / large)} ${largeName}${rest ? ` ${rest} ${smallName}` : ""}`;
 }
 
 export const clock = (date) => clockFormat.format(date);
+
+// moment writes a time of today without its day.
+export function moment(date) {
+  return date.toDateString() === new Date().toDateString() ? clockFormat.format(date) : dayFormat.format(date);
+}

@@ -1,98 +1,77 @@
-// One card per node: its memory against its limit, its slots, its figures.
-import { el, text, attribute, keyed, meter, facts, level } from "./dom.js";
-import { chart } from "./chart.js";
-import { brief, bytes, count, mebibytes, percent, rate, span } from "./format.js";
-import { slots } from "./slots.js";
+// The page of the nodes: the cards of the overview, with the runners and a
+// button that asks a node to take no more tasks.
+import { act, confirmed } from "./act.js";
+import { start } from "./app.js";
+import { el, text, attribute, keyed } from "./dom.js";
+import { bytes, count, span } from "./format.js";
+import { nodes } from "./nodecards.js";
 
-export function nodes(root) {
-  const cards = keyed(root, card);
-  const empty = document.getElementById("no-nodes");
-  const hidden = document.getElementById("hidden-nodes");
-  const none = document.getElementById("nodes-none");
-  const legend = document.querySelector("#nodes-head .legend");
-  const tally = document.getElementById("nodes-count");
-  return (s, curves) => {
-    empty.hidden = s.nodes.length > 0 || !s.redis.up;
-    none.hidden = s.nodes.length > 0;
-    legend.hidden = s.nodes.length === 0;
-    hidden.hidden = !s.hidden_nodes;
-    text(hidden, `${count(s.hidden_nodes ?? 0)} more nodes are not shown.`);
-    const up = s.redis.up ? `${count(s.total.nodes_up)} of ${count(s.nodes.length)} up` : "as of the last sample";
-    text(tally, s.nodes.length ? up : "");
-    text(document.getElementById("mark-label"), `${percent(s.marks.memory)} of the limit`);
-    cards(s.nodes, (n) => n.id, s, curves);
-  };
-}
+const by = (id) => document.getElementById(id);
 
-// condition is a node's state in a word, and how bad that is.
-function condition(n, s) {
-  if (!s.redis.up) return ["not known", "none"];
-  if (n.state === "stopped") return ["stopped", "none"];
-  if (!n.up) return [`silent for ${span(n.age_seconds)}`, "bad"];
-  if (n.state === "draining") return ["draining", "warn"];
-  return [n.state === "running" ? "up" : n.state, "ok"];
-}
+start(nodes(by("nodes"), more), (s) => {
+  by("read-only").hidden = !s.read_only;
+});
 
-const figuresOf = ["tasks/s", "CPU", "goroutines", "open files", "isolation", "uptime", "done", "failed"];
-
-function card(node) {
-  const state = el("span", "chip");
-  const where = el("p", "where muted");
-  const memory = el("p", "memory");
-  const picture = chart(`${node.id}, memory`, "tall", ["rss", "heap"], 80, mebibytes);
-  const bar = meter(`${node.id}: memory against its limit`);
-  bar.root.classList.add("marked");
-  const kinds = el("div", "node-kinds");
-  const rows = keyed(kinds, (k) => {
-    const view = slots(`${k.kind}: busy slots`, k.kind);
-    return { root: view.root, update: (k) => view.update(k.busy, k.slots) };
-  });
-  const figures = facts("facts four", figuresOf);
-  const title = el("h3", "", node.id);
-  title.title = node.id;
-  const root = el("article", "card node", el("header", "", title, state), where, memory, bar.root, picture.root, kinds, figures.root);
-  root.setAttribute("aria-label", `Node ${node.id}`);
+function more(node) {
+  const forecast = el("p", "forecast");
+  const rows = el("tbody");
+  const runners = keyed(rows, runner);
+  const table = el(
+    "table", "runners", el("caption", "", "Runners"),
+    el("thead", "", el("tr", "", ...["Kind", "State", "Memory", "Age", "Done"].map(header))), rows,
+  );
+  const none = el("p", "muted", "No runner is up.");
+  const button = el("button");
+  button.type = "button";
+  const buttons = el("p", "buttons", button);
+  let asked = false;
+  button.addEventListener("click", () => change(node.id, asked));
   return {
-    root,
-    update(n, s, curves) {
-      const [word, bad] = condition(n, s);
-      text(state, word);
-      attribute(state, "class", `chip ${bad}`);
-      attribute(root, "data-up", n.up);
-      text(where, [n.host, n.pid ? `process ${n.pid}` : "", n.version].filter(Boolean).join(" · "));
-      showMemory(n, s, curves);
-      const taken = s.kinds.filter((k) => n.kinds[k.kind]);
-      rows(taken.map((k) => ({ kind: k.kind, ...n.kinds[k.kind] })), (k) => k.kind);
-      showFigures(n, s);
+    parts: [forecast, table, none, buttons],
+    update(n, s) {
+      forecast.hidden = n.full_in_seconds === undefined;
+      if (!forecast.hidden) text(forecast, `If it goes on growing, its memory is full in ${span(n.full_in_seconds)}.`);
+      attribute(forecast, "data-level", n.full_in_seconds < 1800 ? "warn" : "ok");
+      runners(n.runners ?? [], (r) => r.pid);
+      table.hidden = !n.runners?.length;
+      none.hidden = !table.hidden || !n.up;
+      asked = n.state === "draining" || n.state === "drained";
+      buttons.hidden = s.read_only || !n.up;
+      text(button, asked ? "Let it go on" : "Drain");
+      attribute(button, "aria-label", asked ? `Let node ${n.id} go on` : `Drain node ${n.id}`);
     },
   };
+}
 
-  function showMemory(n, s, curves) {
-    const limit = n.memory_limit_bytes;
-    const part = limit ? n.rss_bytes / limit : 0;
-    const words = limit
-      ? `${bytes(n.rss_bytes)} of ${bytes(limit)}, ${percent(part)}`
-      : `${bytes(n.rss_bytes)}, no limit is known`;
-    text(memory, words);
-    attribute(memory, "data-level", n.up ? level(part, s.marks.memory) : "none");
-    bar.root.hidden = !limit;
-    bar.update(n.rss_bytes, limit, s.marks.memory, words);
-    picture.update(curves, [curves.get("rss", n.id), curves.get("heap", n.id)], {
-      most: limit / (1 << 20), warn: limit ? s.marks.memory : 0,
-      words: `resident ${bytes(n.rss_bytes)}, live heap ${bytes(n.heap_live_bytes)}`,
-    });
-  }
+const header = (name) => {
+  const th = el("th", "", name);
+  th.scope = "col";
+  return th;
+};
 
-  function showFigures(n, s) {
-    const sum = (what) => Object.values(n.kinds).reduce((t, k) => t + k[what], 0);
-    figures.set("tasks/s", n.up ? rate(n.per_second) : "–");
-    figures.set("CPU", n.up ? `${Math.round(n.cpu_percent)} %` : "–");
-    figures.set("goroutines", brief(n.goroutines));
-    figures.set("open files", brief(n.open_files));
-    figures.set("isolation", n.isolation || "–");
-    figures.mark("isolation", n.isolation === "full" ? "ok" : "warn");
-    figures.set("uptime", n.up ? span((Date.parse(s.sampled_at) - Date.parse(n.started_at)) / 1000) : "–");
-    figures.set("done", brief(sum("completed")));
-    figures.set("failed", brief(sum("failed")));
-  }
+function runner() {
+  const [kind, state, memory, age, done] = [el("td"), el("td"), el("td", "n"), el("td", "n"), el("td", "n")];
+  const task = el("a");
+  return {
+    root: el("tr", "", kind, state, memory, age, done),
+    update(r) {
+      text(kind, r.kind);
+      if (r.task) {
+        text(task, r.state);
+        attribute(task, "href", `/tasks/${encodeURIComponent(r.task)}`);
+        attribute(task, "title", r.task);
+        if (task.parentNode !== state) state.replaceChildren(task);
+      } else text(state, r.state);
+      text(memory, bytes(r.rss_bytes));
+      text(age, span(r.age_seconds));
+      text(done, count(r.tasks_done));
+    },
+  };
+}
+
+async function change(id, asked) {
+  const path = `/api/nodes/${encodeURIComponent(id)}/`;
+  if (asked) return act(path + "resume", `Node ${id} takes tasks again within seconds.`);
+  const sure = await confirmed("Drain this node?", `${id} takes no more tasks and finishes those that it has. It stays up until it is stopped, or let go on.`, "Drain it");
+  if (sure) await act(path + "drain", `Node ${id} was asked to drain.`);
 }

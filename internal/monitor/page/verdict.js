@@ -18,7 +18,8 @@ export function verdict(root) {
     if (told !== null && told !== wrong) text(announce, s.verdict.text);
     told = wrong;
     const n = s.alerts.length;
-    document.title = n ? `(${n}) ${s.verdict.level === "bad" ? "Trouble" : "Attention"} – Jobyard` : "Jobyard";
+    const title = document.body.dataset.title;
+    document.title = n ? `(${n}) ${s.verdict.level === "bad" ? "Trouble" : "Attention"} – ${title} – Jobyard` : `${title} – Jobyard`;
   };
 }
 
