@@ -143,7 +143,9 @@ func (y Yard) call(ctx context.Context, kind string, r *mcp.CallToolRequest) (*m
 	if err != nil {
 		return y.failed(err), nil
 	}
-	t, err := y.Enqueue(ctx, tasks.Request{Kind: kind, Payload: payload})
+	// Not to be broken off: a worker may have the task before this answers, and
+	// then nobody would know its id. It has a limit of its own.
+	t, err := y.Enqueue(context.WithoutCancel(ctx), tasks.Request{Kind: kind, Payload: payload})
 	if err != nil {
 		return y.failed(err), nil
 	}
