@@ -16,7 +16,7 @@ type (
 	DeadFilter = tasks.DeadFilter
 )
 
-// ErrNotDead: the task is no dead letter, or somebody else has dealt with it
+// ErrNotDead tells that the task is no dead letter, or somebody else has dealt with it
 // since it was looked at.
 var ErrNotDead = results.ErrNotDead
 

@@ -95,8 +95,7 @@ func (s *server) watch(ctx context.Context, id string, out chan<- tasks.Task) {
 				return
 			}
 		}
-		var away *client.UnavailableError
-		if !errors.As(failed, &away) {
+		if _, away := errors.AsType[*client.UnavailableError](failed); !away {
 			return
 		}
 		select {

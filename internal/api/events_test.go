@@ -89,7 +89,7 @@ func (d *door) stream(t testing.TB, id, last string) stream {
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := http.DefaultClient.Do(r) //nolint:bodyclose // the stream is closed with the test
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -205,7 +205,7 @@ func TestExitCode(t *testing.T) {
 		{nil, 0}, {errors.New("x"), 1}, {&FailedError{1}, 1}, {&tasks.Error{Reason: tasks.ReasonOOM}, 1},
 		{Usage("x"), 2}, {tasks.Invalid("kind", "x"), 2}, {client.ErrNotFound, 2}, {&client.ConflictError{ID: "x"}, 2},
 		{&client.UnavailableError{Err: errors.New("x")}, 3}, {fmt.Errorf("wait: %w", context.DeadlineExceeded), 3}, {&NoAnswerError{"x"}, 3},
-		{&client.FullError{}, 4},
+		{&client.FullError{}, 4}, {&client.MemoryError{}, 4}, {fmt.Errorf("%w: x", client.ErrNotDead), 2},
 	} {
 		if got := ExitCode(tt.err); got != tt.want {
 			t.Errorf("%v: got %d, want %d", tt.err, got, tt.want)

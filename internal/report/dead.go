@@ -78,6 +78,9 @@ func (s Style) payload(raw json.RawMessage) string {
 	return s.Text(strings.ToValidUTF8(text[:maxShown], "")) + s.Dim(Bytes(int64(len(text)-maxShown))+" more; --json shows all of it") + "\n"
 }
 
+// countable is up to where parts are told one by one: more are bytes.
+const countable = 9999
+
 // Progress is how far a task is, on one line.
 func (s Style) Progress(p tasks.Progress) string {
 	parts := []string{}
@@ -87,9 +90,11 @@ func (s Style) Progress(p tasks.Progress) string {
 	if p.Fraction > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f %%", p.Fraction*100))
 	}
-	if p.Total > 0 {
+	switch {
+	case p.Total > countable, p.Done > countable && p.Total == 0:
+	case p.Total > 0:
 		parts = append(parts, fmt.Sprintf("%d of %d", p.Done, p.Total))
-	} else if p.Done > 0 {
+	case p.Done > 0:
 		parts = append(parts, fmt.Sprint(p.Done))
 	}
 	return strings.Join(parts, " · ")

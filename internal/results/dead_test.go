@@ -408,7 +408,7 @@ func TestReplayChanged(t *testing.T) {
 	var in *tasks.InvalidError
 	for path, bad := range map[string]tasks.Replay{
 		"payload.query":   {Payload: json.RawMessage(`{"query":""}`)},
-		"payload.colour":  {Payload: json.RawMessage(`{"query":"a","colour":1}`)},
+		"payload.size":    {Payload: json.RawMessage(`{"query":"a","size":1}`)},
 		"options.timeout": {Options: tasks.ReplayOptions{Timeout: tasks.Duration(time.Hour)}},
 	} {
 		if err := s.ReplayChanged(t.Context(), everyone, d, bad); !errors.As(err, &in) || in.Fields[0].Path != path {
