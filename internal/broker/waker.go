@@ -95,13 +95,13 @@ type Look struct {
 
 // Await returns the queues that may have work, in the waker's order. While
 // every queue is known to be empty it waits, at most Sweep. It returns nothing
-// once the waker is closed or ctx ends.
+// once the waker is closed or ctx ends, and after Sweep while it is paused.
 func (w *Waker) Await(ctx context.Context) []Look {
 	deadline := time.NewTimer(Sweep)
 	defer deadline.Stop()
 	for {
 		w.mu.Lock()
-		looks, change, closed := w.looks(), w.change, w.closed
+		looks, change, closed, paused := w.looks(), w.change, w.closed, w.paused
 		w.mu.Unlock()
 		if closed {
 			return nil
@@ -112,6 +112,11 @@ func (w *Waker) Await(ctx context.Context) []Look {
 		select {
 		case <-change:
 		case <-deadline.C:
+			if paused {
+				// asynq counts a task's lease from when it asked: it must not ask once
+				// and wait until somebody lets the node go on.
+				return nil
+			}
 			w.AnnounceAll()
 		case <-ctx.Done():
 			return nil

@@ -92,3 +92,20 @@ func TestWaker_CloseEndsEveryWait(t *testing.T) {
 		}
 	})
 }
+
+func TestWaker_PausedComesBackEmpty(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWaker("q")
+		w.Pause(true)
+		begin := time.Now()
+		w.Announce("q")
+		if looks := w.Await(t.Context()); len(looks) > 0 || time.Since(begin) != Sweep {
+			t.Errorf("got %v after %s, want nothing after %s", looks, time.Since(begin), Sweep)
+		}
+		w.Pause(false)
+		if looks := w.Await(t.Context()); len(looks) != 1 {
+			t.Errorf("got %v, want the queue at once", looks)
+		}
+	})
+}

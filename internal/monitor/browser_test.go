@@ -5,8 +5,7 @@
 //	go test -tags browser -run Browser ./internal/monitor
 //
 // They keep their pictures where JOBYARD_PICTURES says. With -update,
-// TestBrowser_Picture writes docs/monitor.png anew, from the monitor at
-// JOBYARD_MONITOR, or without one from a played yard.
+// TestBrowser_EveryPage writes those in docs/ anew, of a yard at work.
 package monitor
 
 import (
@@ -34,12 +33,12 @@ import (
 	"github.com/jobyard/jobyard/internal/broker"
 )
 
-var update = flag.Bool("update", false, "write docs/monitor.png anew")
+var update = flag.Bool("update", false, "write the pictures in docs/ anew")
 
 // browser is one Chromium and what it complained of.
 type browser struct {
 	tb  testing.TB
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // chromedp's handle of the browser
 
 	mu       sync.Mutex
 	faults   []string
@@ -55,7 +54,7 @@ func newBrowser(tb testing.TB) *browser {
 	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
-	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Minute)
 	tb.Cleanup(cancel)
 	ctx, stop := chromedp.NewExecAllocator(ctx, flags...)
 	tb.Cleanup(stop)
@@ -354,34 +353,6 @@ func TestBrowser_TellsTheFigureUnderThePointer(t *testing.T) {
 	}
 	b.await(`/^\d\d:\d\d:\d\d · .* MiB · .* MiB$/.test(document.querySelector(".chart.tall .readout").textContent)`)
 	b.picture("pointer-wide-light")
-	b.clean(home)
-}
-
-// TestBrowser_Picture writes the picture of the README.
-func TestBrowser_Picture(t *testing.T) {
-	if !*update {
-		t.Skip("run with -update to write docs/monitor.png anew")
-	}
-	home := os.Getenv("JOBYARD_MONITOR")
-	if home == "" {
-		_, home = playedHour(t, 4, 60)
-	}
-	b := newBrowser(t)
-	b.look(1440, 900, "light")
-	b.open(home)
-	b.await(settled)
-	b.await(`document.querySelectorAll("#nodes article").length > 0`)
-	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		t.Fatal(err)
-	}
-	docs := filepath.Join("..", "..", "docs")
-	if err := os.MkdirAll(docs, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(docs, "monitor.png"), png, 0o644); err != nil {
-		t.Fatal(err)
-	}
 	b.clean(home)
 }
 

@@ -73,7 +73,7 @@ func openRealYardOn(t *testing.T, b *broker.Broker, workers int, change ...func(
 	if y.monitor, err = New(cfg, y.broker, zerolog.Nop()); err != nil {
 		t.Fatal(err)
 	}
-	running.Go(func() { y.monitor.Run(ctx) })
+	running.Go(func() { y.monitor.Run(ctx) }) //nolint:errcheck // ends only with ctx
 	server := httptest.NewServer(y.monitor.Handler())
 	y.home = server.URL
 	t.Cleanup(server.Close)
@@ -106,8 +106,8 @@ func (y *realYard) work(ctx context.Context, running *sync.WaitGroup, i int) {
 	running.Go(func() {
 		defer jobs.Close()
 		var library sync.WaitGroup
-		library.Go(func() { jobs.Run(ctx) })
-		w.Run(ctx)
+		library.Go(func() { jobs.Run(ctx) }) //nolint:errcheck // ends only with ctx
+		w.Run(ctx)                           //nolint:errcheck // a worker that fails gets nothing done, which the tests see
 		library.Wait()
 	})
 	if i == 0 {
