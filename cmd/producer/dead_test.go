@@ -55,7 +55,12 @@ func TestDead_ListAndShow(t *testing.T) {
 
 func TestDead_Replay(t *testing.T) {
 	t.Parallel()
-	url, _ := graves(t, 4)
+	url, b := graves(t, 4)
+	buried := func(n int64) { // those that were replayed have failed again
+		brokertest.Until(t, fmt.Sprint(n, " dead letters"), func() bool {
+			return b.Client().ZCard(t.Context(), broker.QueueKey("search", "archived")).Val() == n
+		})
+	}
 	command(t, url, "", "dead", "replay", "d0", "--payload", `{"query":"well"}`, "--wait").want(t, 0, "1 hit", "")
 	command(t, url, `{"query":"well"}`, "dead", "replay", "d1", "--payload", "-", "--max-retry", "0", "--wait").want(t, 0, "1 hit", "")
 	command(t, url, "", "dead", "replay", "d2", "--payload", `{"query":""}`).want(t, 2, "", "payload.query: must")
@@ -67,6 +72,7 @@ func TestDead_Replay(t *testing.T) {
 	if a := command(t, url, "", "dead", "replay", "--all", "--rate", "100", "--json"); json.Unmarshal([]byte(a.out), &sweep) != nil || sweep.Done != 2 || a.code != 0 {
 		t.Errorf("got %+v", a)
 	}
+	buried(2)
 	command(t, url, "", "dead", "replay", "d0", "nobody").want(t, 2, "", "the task is no dead letter: d0\nno such task: nobody")
 	command(t, url, "", "dead", "replay", "--all", "--limit", "1").want(t, 0, "replayed 1 dead letter in ", "")
 }

@@ -169,7 +169,7 @@ func TestProgress_FromARunner(t *testing.T) {
 	b := brokertest.Start(t)
 	cfg := DefaultRegistryConfig()
 	cfg.DataDir, cfg.Slots = t.TempDir(), map[string]int{"document_parse": 1}
-	cfg.Documents.AllowPrivate = true
+	cfg.JobMemory = 1 << 30 // the race detector takes its share
 	registry, err := OpenRegistry(t.Context(), cfg, b, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestProgress_FromARunner(t *testing.T) {
 	t.Cleanup(func() { registry.Close() })
 	y := startOn(t, b, 1, registry.Jobs, func(c *Config) { c.Slots = cfg.Slots })
 	var text strings.Builder
-	for i := 0; text.Len() < 2<<20; i++ {
+	for i := 0; text.Len() < 1<<20; i++ {
 		fmt.Fprintf(&text, "# Heading %d\n\n", i)
 		for j := range 200 {
 			fmt.Fprintf(&text, "A paragraph with *emphasis* and a [link](https://example.com/%d) in it.\n\n", j)
