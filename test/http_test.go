@@ -80,6 +80,7 @@ func TestHTTP_ExamplesOfTheDocs(t *testing.T) {
 	y := newYard(t)
 	y.start("worker", "--admin-listen", address(t))
 	key := tokenPattern.FindString(y.run("keys", "add", "docs"))
+	admin := tokenPattern.FindString(y.run("keys", "add", "ops", "--actions", "admin"))
 	url, _ := y.serve(http.DefaultClient, "http")
 	raw, err := os.ReadFile("../docs/http.md")
 	if err != nil {
@@ -92,7 +93,7 @@ func TestHTTP_ExamplesOfTheDocs(t *testing.T) {
 			command, want, _ := strings.Cut(example, "\n")
 			n++
 			cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", command)
-			cmd.Env = append(os.Environ(), "YARD="+url, "KEY="+key)
+			cmd.Env = append(os.Environ(), "YARD="+url, "KEY="+key, "ADMIN="+admin)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Errorf("%s: %v\n%s", command, err, out)
@@ -108,7 +109,7 @@ func TestHTTP_ExamplesOfTheDocs(t *testing.T) {
 			}
 		}
 	}
-	if n < 9 {
+	if n < 13 {
 		t.Errorf("found %d examples", n)
 	}
 }

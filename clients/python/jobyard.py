@@ -68,7 +68,10 @@ class Base:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         data = None
-        if body is not None:
+        if isinstance(body, bytes):
+            data = body
+            headers["Content-Type"] = "application/octet-stream"
+        elif body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         address = self._url + path + ("?" + urllib.parse.urlencode(query) if query else "")
@@ -88,16 +91,19 @@ class Base:
 
     def _send(self, method: str, path: str, **options) -> Any:
         """Every request can be repeated: what is handed over has an id before it is sent."""
+        raw = self._bytes(method, path, **options)
+        return json.loads(raw) if raw else None
+
+    def _bytes(self, method: str, path: str, **options) -> bytes:
         body = options.get("body")
-        if body and not body.get("id") and not (body.get("options") or {}).get("id"):
+        if body and not isinstance(body, bytes) and not body.get("id") and not (body.get("options") or {}).get("id"):
             headers = options["headers"] = dict(options.get("headers") or {})
             headers["Idempotency-Key"] = headers.get("Idempotency-Key") or str(uuid.uuid4())
         until, wait = time.monotonic() + self._patience, 0.1
         while True:
             try:
                 with self._ask(method, path, **options) as answer:
-                    raw = answer.read()
-                return json.loads(raw) if raw and answer.status != 304 else None
+                    return answer.read() if answer.status != 304 else b""
             except (Problem, OSError) as e:
                 after = wait
                 if isinstance(e, Problem):
@@ -129,6 +135,24 @@ class Base:
             if fruitless == 5:
                 raise OSError("the stream of results ends again and again")
             time.sleep(1)
+
+    def _events(self, method: str, path: str, headers=None, **options) -> Iterator[Any]:
+        """A task at each of its changes; where the stream ends before the task, it is asked for again."""
+        last = (headers or {}).get("Last-Event-ID")
+        while True:
+            with self._ask(method, path, headers={**(headers or {}), "Last-Event-ID": last}, **options) as answer:
+                if answer.status == 204:
+                    return
+                for line in answer:
+                    name, _, value = line.decode().rstrip("\n").partition(": ")
+                    if name == "id":
+                        last = value
+                    if name == "data":
+                        task = json.loads(value)
+                        yield task
+                        if task["state"] in FINAL:
+                            return
+            time.sleep(2)
 
     def wait(self, id: str, timeout: float | None = None) -> Task:
         """The task once it is final; TimeoutError if that takes over timeout seconds."""
@@ -176,6 +200,11 @@ BatchInfo = TypedDict("BatchInfo", {
     "total": "int",
 }, total=False)
 
+BlobView = TypedDict("BlobView", {
+    "bytes": "int",
+    "sha256": "str",
+}, total=False)
+
 ConfigDiagnostic = TypedDict("ConfigDiagnostic", {
     "file": "str",
     "message": "str",
@@ -204,6 +233,75 @@ ConfigGenResult = TypedDict("ConfigGenResult", {
     "files": "Union[list[ConfigFile], None]",
     "resolved": "dict[str, str]",
     "valid": "bool",
+}, total=False)
+
+DeadCall = TypedDict("DeadCall", {
+    "all": "bool",
+    "before": "str",
+    "dry_run": "bool",
+    "group": "str",
+    "kind": "str",
+    "limit": "int",
+    "queue": "str",
+    "rate": "float",
+    "reason": "str",
+    "since": "str",
+}, total=False)
+
+DeadGroup = TypedDict("DeadGroup", {
+    "count": "int",
+    "example": "str",
+    "fingerprint": "str",
+    "first_at": "str",
+    "kind": "str",
+    "last_at": "str",
+    "message": "str",
+    "reason": "str",
+}, total=False)
+
+DeadGroups = TypedDict("DeadGroups", {
+    "groups": "Union[list[DeadGroup], None]",
+    "letters": "int",
+    "partial": "bool",
+}, total=False)
+
+DeadLetter = TypedDict("DeadLetter", {
+    "attempts": "int",
+    "cached": "str",
+    "crashes": "int",
+    "enqueued_at": "str",
+    "error": "Error",
+    "fingerprint": "str",
+    "finished_at": "str",
+    "id": "str",
+    "kind": "str",
+    "node": "str",
+    "options": "Options",
+    "payload": "Any",
+    "peak_memory_bytes": "int",
+    "progress": "Progress",
+    "queue": "str",
+    "replayed": "Replayed",
+    "result": "Any",
+    "started_at": "str",
+    "state": "str",
+    "tasks": "int",
+}, total=False)
+
+DeadPage = TypedDict("DeadPage", {
+    "letters": "Union[list[DeadLetter], None]",
+    "next": "str",
+    "total": "int",
+}, total=False)
+
+DeadSweep = TypedDict("DeadSweep", {
+    "done": "int",
+    "dry_run": "bool",
+    "gone": "int",
+    "groups": "Union[list[DeadGroup], None]",
+    "matched": "int",
+    "started_at": "str",
+    "stopped": "str",
 }, total=False)
 
 DeliveriesOutputBody = TypedDict("DeliveriesOutputBody", {
@@ -361,6 +459,14 @@ Options = TypedDict("Options", {
     "webhook": "str",
 }, total=False)
 
+Progress = TypedDict("Progress", {
+    "at": "str",
+    "done": "int",
+    "fraction": "float",
+    "message": "str",
+    "total": "int",
+}, total=False)
+
 QueueView = TypedDict("QueueView", {
     "counts": "dict[str, int]",
     "failed": "int",
@@ -374,6 +480,23 @@ QueueView = TypedDict("QueueView", {
 
 QueuesOutputBody = TypedDict("QueuesOutputBody", {
     "queues": "Union[list[QueueView], None]",
+}, total=False)
+
+Replay = TypedDict("Replay", {
+    "options": "ReplayOptions",
+    "payload": "Any",
+}, total=False)
+
+ReplayOptions = TypedDict("ReplayOptions", {
+    "max_retry": "int",
+    "retention": "str",
+    "timeout": "str",
+}, total=False)
+
+Replayed = TypedDict("Replayed", {
+    "at": "str",
+    "reason": "str",
+    "times": "int",
 }, total=False)
 
 Request = dict  # kind, payload, options
@@ -484,7 +607,9 @@ Task = TypedDict("Task", {
     "kind": "str",
     "node": "str",
     "peak_memory_bytes": "int",
+    "progress": "Progress",
     "queue": "str",
+    "replayed": "Replayed",
     "result": "Any",
     "started_at": "str",
     "state": "Literal['pending', 'scheduled', 'active', 'retry', 'completed', 'archived', 'canceled']",
@@ -522,6 +647,42 @@ class Jobyard(Base):
         """Stream a batch's tasks."""
         return self._lines("GET", f"/v1/batches/{urllib.parse.quote(id, safe='')}/results", query={"from": from_})
 
+    def post_blob(self, body: bytes) -> BlobView:
+        """Upload a document."""
+        return self._send("POST", f"/v1/blobs", body=body)
+
+    def get_blob(self, sha: str) -> bytes:
+        """Get a blob's bytes."""
+        return self._bytes("GET", f"/v1/blobs/{urllib.parse.quote(sha, safe='')}")
+
+    def get_dead(self, kind: Union[str, None] = None, queue: Union[str, None] = None, reason: Union[str, None] = None, group: Union[str, None] = None, since: Union[str, None] = None, before: Union[str, None] = None, limit: Union[str, None] = None, after: Union[str, None] = None) -> DeadPage:
+        """List dead letters."""
+        return self._send("GET", f"/v1/dead", query={"kind": kind, "queue": queue, "reason": reason, "group": group, "since": since, "before": before, "limit": limit, "after": after})
+
+    def delete_dead(self, body: DeadCall) -> DeadSweep:
+        """Delete many dead letters for good."""
+        return self._send("POST", f"/v1/dead/delete", body=body)
+
+    def get_dead_groups(self, kind: Union[str, None] = None, queue: Union[str, None] = None, reason: Union[str, None] = None, group: Union[str, None] = None, since: Union[str, None] = None, before: Union[str, None] = None) -> DeadGroups:
+        """Group dead letters by what failed alike."""
+        return self._send("GET", f"/v1/dead/groups", query={"kind": kind, "queue": queue, "reason": reason, "group": group, "since": since, "before": before})
+
+    def replay_dead(self, body: DeadCall) -> DeadSweep:
+        """Replay many dead letters."""
+        return self._send("POST", f"/v1/dead/replay", body=body)
+
+    def delete_dead_letter(self, id: str) -> None:
+        """Delete a dead letter for good."""
+        return self._send("DELETE", f"/v1/dead/{urllib.parse.quote(id, safe='')}")
+
+    def get_dead_letter(self, id: str) -> DeadLetter:
+        """Look at a dead letter."""
+        return self._send("GET", f"/v1/dead/{urllib.parse.quote(id, safe='')}")
+
+    def replay_dead_letter(self, id: str, body: Union[Replay, None] = None) -> Task:
+        """Replay a dead letter."""
+        return self._send("POST", f"/v1/dead/{urllib.parse.quote(id, safe='')}/replay", body=body)
+
     def get_kinds(self) -> KindsOutputBody:
         """List the kinds of work."""
         return self._send("GET", f"/v1/kinds")
@@ -541,6 +702,10 @@ class Jobyard(Base):
     def get_task(self, id: str, wait: Union[str, None] = None) -> Task:
         """Look at a task."""
         return self._send("GET", f"/v1/tasks/{urllib.parse.quote(id, safe='')}", query={"wait": wait})
+
+    def get_events(self, id: str, last_event_id: Union[str, None] = None) -> Iterator[Task]:
+        """Watch a task."""
+        return self._events("GET", f"/v1/tasks/{urllib.parse.quote(id, safe='')}/events", headers={"Last-Event-ID": last_event_id})
 
     def get_result(self, id: str, wait: Union[str, None] = None, if_none_match: Union[str, None] = None) -> Any:
         """Get a task's result alone."""

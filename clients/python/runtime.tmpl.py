@@ -67,7 +67,10 @@ class Base:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         data = None
-        if body is not None:
+        if isinstance(body, bytes):
+            data = body
+            headers["Content-Type"] = "application/octet-stream"
+        elif body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         address = self._url + path + ("?" + urllib.parse.urlencode(query) if query else "")
@@ -87,16 +90,19 @@ class Base:
 
     def _send(self, method: str, path: str, **options) -> Any:
         """Every request can be repeated: what is handed over has an id before it is sent."""
+        raw = self._bytes(method, path, **options)
+        return json.loads(raw) if raw else None
+
+    def _bytes(self, method: str, path: str, **options) -> bytes:
         body = options.get("body")
-        if body and not body.get("id") and not (body.get("options") or {}).get("id"):
+        if body and not isinstance(body, bytes) and not body.get("id") and not (body.get("options") or {}).get("id"):
             headers = options["headers"] = dict(options.get("headers") or {})
             headers["Idempotency-Key"] = headers.get("Idempotency-Key") or str(uuid.uuid4())
         until, wait = time.monotonic() + self._patience, 0.1
         while True:
             try:
                 with self._ask(method, path, **options) as answer:
-                    raw = answer.read()
-                return json.loads(raw) if raw and answer.status != 304 else None
+                    return answer.read() if answer.status != 304 else b""
             except (Problem, OSError) as e:
                 after = wait
                 if isinstance(e, Problem):
@@ -128,6 +134,24 @@ class Base:
             if fruitless == 5:
                 raise OSError("the stream of results ends again and again")
             time.sleep(1)
+
+    def _events(self, method: str, path: str, headers=None, **options) -> Iterator[Any]:
+        """A task at each of its changes; where the stream ends before the task, it is asked for again."""
+        last = (headers or {}).get("Last-Event-ID")
+        while True:
+            with self._ask(method, path, headers={**(headers or {}), "Last-Event-ID": last}, **options) as answer:
+                if answer.status == 204:
+                    return
+                for line in answer:
+                    name, _, value = line.decode().rstrip("\n").partition(": ")
+                    if name == "id":
+                        last = value
+                    if name == "data":
+                        task = json.loads(value)
+                        yield task
+                        if task["state"] in FINAL:
+                            return
+            time.sleep(2)
 
     def wait(self, id: str, timeout: float | None = None) -> Task:
         """The task once it is final; TimeoutError if that takes over timeout seconds."""

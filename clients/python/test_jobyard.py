@@ -42,6 +42,23 @@ class Test(unittest.TestCase):
         self.assertEqual(titles, ["a", "b", "c"])
         self.assertEqual(self.yard.get_batch(batch["id"], wait="30s")["counts"]["completed"], 3)
 
+    def test_events(self):
+        task = self.yard.post_task({"kind": "search", "payload": {"query": "maps"}})
+        self.assertEqual([t["state"] for t in self.yard.get_events(task["id"])][-1], "completed")
+
+    def test_dead_letters(self):
+        with self.assertRaises(TaskError):
+            self.yard.do("search", {"query": "fail"}, {"id": "dead-1", "max_retry": 0})
+        self.assertEqual(self.yard.get_dead_letter("dead-1")["payload"], {"query": "fail"})
+        self.assertEqual(self.yard.get_dead(kind="search")["letters"][0]["kind"], "search")
+        self.yard.replay_dead_letter("dead-1")
+        self.assertEqual(self.yard.wait("dead-1", timeout=30)["state"], "archived")
+        self.assertIsNone(self.yard.delete_dead_letter("dead-1"))
+
+    def test_blobs(self):
+        blob = self.yard.post_blob(b"\x00\xff\n")
+        self.assertEqual(self.yard.get_blob(blob["sha256"]), b"\x00\xff\n")
+
     def test_yard(self):
         self.assertEqual(len(self.yard.get_kinds()["kinds"]), 4)
         self.assertEqual(self.yard.healthz()["status"], "ok")

@@ -21,6 +21,11 @@ export interface BatchInfo {
   total: number;
 }
 
+export interface BlobView {
+  bytes: number;
+  sha256: string;
+}
+
 export interface ConfigDiagnostic {
   file: string;
   message: string;
@@ -49,6 +54,75 @@ export interface ConfigGenResult {
   files: Array<ConfigFile> | null;
   resolved: Record<string, string>;
   valid: boolean;
+}
+
+export interface DeadCall {
+  all?: boolean;
+  before?: string;
+  dry_run?: boolean;
+  group?: string;
+  kind?: string;
+  limit?: number;
+  queue?: string;
+  rate?: number;
+  reason?: string;
+  since?: string;
+}
+
+export interface DeadGroup {
+  count: number;
+  example: string;
+  fingerprint: string;
+  first_at: string;
+  kind: string;
+  last_at: string;
+  message: string;
+  reason: string;
+}
+
+export interface DeadGroups {
+  groups: Array<DeadGroup> | null;
+  letters: number;
+  partial?: boolean;
+}
+
+export interface DeadLetter {
+  attempts: number;
+  cached: string;
+  crashes?: number;
+  enqueued_at?: string;
+  error?: Error;
+  fingerprint: string;
+  finished_at?: string;
+  id: string;
+  kind: string;
+  node?: string;
+  options?: Options;
+  payload?: any;
+  peak_memory_bytes?: number;
+  progress?: Progress;
+  queue: string;
+  replayed?: Replayed;
+  result?: any;
+  started_at?: string;
+  state: string;
+  tasks?: number;
+}
+
+export interface DeadPage {
+  letters: Array<DeadLetter> | null;
+  next?: string;
+  total: number;
+}
+
+export interface DeadSweep {
+  done: number;
+  dry_run?: boolean;
+  gone?: number;
+  groups?: Array<DeadGroup> | null;
+  matched: number;
+  started_at: string;
+  stopped?: string;
 }
 
 export interface DeliveriesOutputBody {
@@ -206,6 +280,14 @@ export interface Options {
   webhook?: string;
 }
 
+export interface Progress {
+  at?: string;
+  done?: number;
+  fraction?: number;
+  message?: string;
+  total?: number;
+}
+
 export interface QueueView {
   counts: Record<string, number>;
   failed: number;
@@ -219,6 +301,23 @@ export interface QueueView {
 
 export interface QueuesOutputBody {
   queues: Array<QueueView> | null;
+}
+
+export interface Replay {
+  options?: ReplayOptions;
+  payload?: any;
+}
+
+export interface ReplayOptions {
+  max_retry?: number;
+  retention?: string;
+  timeout?: string;
+}
+
+export interface Replayed {
+  at: string;
+  reason?: string;
+  times: number;
 }
 
 export type Request =
@@ -333,7 +432,9 @@ export interface Task {
   kind: string;
   node?: string;
   peak_memory_bytes?: number;
+  progress?: Progress;
   queue: string;
+  replayed?: Replayed;
   result?: any;
   started_at?: string;
   state: "pending" | "scheduled" | "active" | "retry" | "completed" | "archived" | "canceled";
@@ -367,6 +468,24 @@ export class Jobyard {
   getBatch(input: { id: string; wait?: string }, call?: Call): Promise<BatchInfo>;
   /** Stream a batch's tasks */
   getBatchResults(input: { id: string; from?: number }, call?: Call): AsyncGenerator<Task>;
+  /** Upload a document */
+  postBlob(input: { body: Uint8Array }, call?: Call): Promise<BlobView>;
+  /** Get a blob's bytes */
+  getBlob(input: { sha: string }, call?: Call): Promise<Uint8Array>;
+  /** List dead letters */
+  getDead(input?: { kind?: string; queue?: string; reason?: string; group?: string; since?: string; before?: string; limit?: string; after?: string }, call?: Call): Promise<DeadPage>;
+  /** Delete many dead letters for good */
+  deleteDead(input: { body: DeadCall }, call?: Call): Promise<DeadSweep>;
+  /** Group dead letters by what failed alike */
+  getDeadGroups(input?: { kind?: string; queue?: string; reason?: string; group?: string; since?: string; before?: string }, call?: Call): Promise<DeadGroups>;
+  /** Replay many dead letters */
+  replayDead(input: { body: DeadCall }, call?: Call): Promise<DeadSweep>;
+  /** Delete a dead letter for good */
+  deleteDeadLetter(input: { id: string }, call?: Call): Promise<void>;
+  /** Look at a dead letter */
+  getDeadLetter(input: { id: string }, call?: Call): Promise<DeadLetter>;
+  /** Replay a dead letter */
+  replayDeadLetter(input: { id: string; body?: Replay }, call?: Call): Promise<Task>;
   /** List the kinds of work */
   getKinds(input?: {  }, call?: Call): Promise<KindsOutputBody>;
   /** Look at the queues */
@@ -377,6 +496,8 @@ export class Jobyard {
   deleteTask(input: { id: string }, call?: Call): Promise<Task>;
   /** Look at a task */
   getTask(input: { id: string; wait?: string }, call?: Call): Promise<Task>;
+  /** Watch a task */
+  getEvents(input: { id: string; lastEventId?: string }, call?: Call): AsyncGenerator<Task>;
   /** Get a task's result alone */
   getResult(input: { id: string; wait?: string; ifNoneMatch?: string }, call?: Call): Promise<any>;
   /** List the webhooks' endpoints */

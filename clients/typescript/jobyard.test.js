@@ -30,3 +30,21 @@ assert.equal((await yard.getKinds()).kinds.length, 4);
 assert.equal((await yard.getQueues()).queues.length, 8);
 assert.ok(Array.isArray((await yard.getAudit({ limit: 5 })).entries));
 assert.equal((await yard.healthz()).status, "ok");
+
+const states = [];
+for await (const t of yard.getEvents({ id: "order-1" })) states.push(t.state);
+assert.deepEqual(states, ["completed"]);
+
+await assert.rejects(yard.do("search", { query: "fail" }, { id: "dead-1", max_retry: 0 }), TaskError);
+assert.equal((await yard.getDeadLetter({ id: "dead-1" })).payload.query, "fail");
+assert.ok((await yard.getDead({ kind: "search", limit: "5" })).letters.length > 0);
+await yard.replayDeadLetter({ id: "dead-1" });
+assert.equal((await yard.wait("dead-1")).state, "archived");
+await yard.replayDeadLetter({ id: "dead-1", body: { payload: { query: "well" } } });
+assert.equal((await yard.wait("dead-1")).state, "completed");
+await yard.do("search", { query: "fail" }, { id: "dead-2", max_retry: 0 }).catch(() => {});
+assert.equal(await yard.deleteDeadLetter({ id: "dead-2" }), undefined);
+
+const bytes = new Uint8Array([0, 255, 10]);
+const { sha256 } = await yard.postBlob({ body: bytes });
+assert.deepEqual(await yard.getBlob({ sha: sha256 }), bytes);

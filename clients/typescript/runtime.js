@@ -46,9 +46,10 @@ export class Base {
     const search = new URLSearchParams(Object.entries(query).filter(([, v]) => v !== undefined).map(([k, v]) => [k, String(v)])).toString();
     const all = Object.fromEntries(Object.entries(headers).filter(([, v]) => v !== undefined));
     if (this.key) all.Authorization = `Bearer ${this.key}`;
-    if (body !== undefined) all["Content-Type"] = "application/json";
+    const raw = body instanceof Uint8Array;
+    if (body !== undefined) all["Content-Type"] = raw ? "application/octet-stream" : "application/json";
     const answer = await this.fetch(this.url + path + (search && `?${search}`), {
-      method, headers: all, signal, body: body === undefined ? undefined : JSON.stringify(body),
+      method, headers: all, signal, body: body === undefined || raw ? body : JSON.stringify(body),
     });
     if (answer.ok || answer.status === 304) return answer;
     const model = await answer.json().catch(() => ({}));
@@ -57,16 +58,23 @@ export class Base {
 
   /** Every request can be repeated: what is handed over has an id before it is sent. */
   async _send(method, path, options = {}) {
-    if (options.body && !options.body.id && !options.body.options?.id) {
+    const text = await this._read(method, path, options, (answer) => answer.text());
+    return text ? JSON.parse(text) : undefined;
+  }
+
+  async _bytes(method, path, options = {}) {
+    return new Uint8Array(await this._read(method, path, options, (answer) => answer.arrayBuffer()));
+  }
+
+  async _read(method, path, options, read) {
+    if (options.body && !(options.body instanceof Uint8Array) && !options.body.id && !options.body.options?.id) {
       options.headers = { ...options.headers, "Idempotency-Key": options.headers?.["Idempotency-Key"] ?? crypto.randomUUID() };
     }
     const until = Date.now() + this.patience * 1000;
     for (let wait = 0.1; ; wait = Math.min(2 * wait, 5)) {
       try {
         const answer = await this._ask(method, path, options);
-        if (answer.status === 304) return undefined;
-        const text = await answer.text();
-        return text === "" ? undefined : JSON.parse(text);
+        return answer.status === 304 ? undefined : await read(answer);
       } catch (e) {
         if (options.signal?.aborted || (e instanceof Problem && e.status !== 429 && e.status !== 503)) throw e;
         const after = Math.max(wait, e.retryAfter ?? 0) * 1000;
@@ -92,6 +100,22 @@ export class Base {
       fruitless = next > from ? 0 : fruitless + 1;
       if (fruitless === 5) throw new Error("the stream of results ends again and again");
       await pause(1000, options.signal);
+    }
+  }
+
+  /** A task at each of its changes; where the stream ends before the task, it is asked for again. */
+  async *_events(method, path, options = {}) {
+    for (let last = options.headers?.["Last-Event-ID"]; ;) {
+      const answer = await this._ask(method, path, { ...options, headers: { ...options.headers, "Last-Event-ID": last } });
+      if (answer.status === 204) return;
+      for await (const line of lines(answer.body)) {
+        if (line.startsWith("id: ")) last = line.slice(4);
+        if (!line.startsWith("data: ")) continue;
+        const task = JSON.parse(line.slice(6));
+        yield task;
+        if (final(task.state)) return;
+      }
+      await pause(2000, options.signal);
     }
   }
 

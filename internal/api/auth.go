@@ -19,7 +19,7 @@ import (
 // mistake.
 func actionOf(method, pattern string) keys.Action {
 	switch pattern {
-	case "POST /v1/tasks", "POST /v1/batches", "POST /v1/blobs", "PUT /v1/blobs/{id}", "POST /mcp", "GET /mcp", "DELETE /mcp":
+	case "POST /v1/tasks", "POST /v1/batches", "POST /v1/blobs", "POST /mcp", "GET /mcp", "DELETE /mcp":
 		return keys.Enqueue
 	case "DELETE /v1/tasks/{id}", "DELETE /v1/batches/{id}":
 		return keys.Cancel
@@ -173,11 +173,16 @@ func (s *server) permit(ctx context.Context, kinds ...string) error {
 	}
 	for _, kind := range kinds {
 		if !k.AllowsKind(kind) {
-			s.note(ctx, keys.Entry{Class: keys.Refusals, Action: "refused: kind", Kind: kind, Status: http.StatusForbidden})
-			return huma.Error403Forbidden("the key " + k.Name + " is not good for the kind " + kind)
+			return s.refuseKind(ctx, kind, "the key "+k.Name+" is not good for the kind "+kind)
 		}
 	}
 	return nil
+}
+
+// refuseKind answers a key that is good for other kinds, and notes it.
+func (s *server) refuseKind(ctx context.Context, kind, why string) error {
+	s.note(ctx, keys.Entry{Class: keys.Refusals, Action: "refused: kind", Kind: kind, Status: http.StatusForbidden})
+	return huma.Error403Forbidden(why)
 }
 
 // limited tells whether the request's key may see some kinds only.

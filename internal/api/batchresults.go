@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// streamLimit bounds a stream of results, and the wait in it.
+	// streamLimit bounds a stream of results or events, and the wait in it.
 	streamLimit = 15 * time.Minute
 	// streamFlush is how long a line may lie in the buffer.
 	streamFlush = 100 * time.Millisecond

@@ -49,30 +49,29 @@ func (s *server) registerBlobs() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "post-blob", Method: http.MethodPost, Path: "/v1/blobs", Summary: "Upload a document", Tags: []string{"blobs"},
 		Description: "The body is the bytes as they are, of any Content-Type. They are kept for an hour, and for as long as a task names " +
-			"them in payload.source.blob. The same bytes are stored once.",
-		DefaultStatus: http.StatusCreated, Errors: []int{401, 403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody(blobBodies)},
+			"them in payload.source.blob. The same bytes are stored once. A key that is good for some kinds only needs document_parse.",
+		DefaultStatus: http.StatusCreated, Errors: []int{400, 401, 403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody(blobBodies)},
 	}, s.postBlob)
 	// Set afterwards: with a body the library would read it itself.
 	s.api.OpenAPI().Paths["/v1/blobs"].Post.RequestBody = &huma.RequestBody{Required: true, Content: binary}
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-blob", Method: http.MethodGet, Path: "/v1/blobs/{sha}", Summary: "Get a blob's bytes", Tags: []string{"blobs"},
-		Description: "What was uploaded, or what a task's large payload or result consists of.",
-		Errors:      []int{401, 403, 404, 422, 503},
-		Responses:   map[string]*huma.Response{"200": {Description: "The bytes, checked against their hash.", Content: binary}},
+		Description: "What was uploaded, or what a task's large payload or result consists of: the hash is what opens it. A key that is " +
+			"good for some kinds only needs document_parse.",
+		Errors:    []int{401, 403, 404, 422, 503},
+		Responses: map[string]*huma.Response{"200": {Description: "The bytes, checked against their hash.", Content: binary}},
 	}, s.getBlob)
 }
 
 func (s *server) postBlob(ctx context.Context, _ *struct{}) (*blobOutput, error) {
+	if err := s.permit(ctx, tasks.DocumentParse.Name()); err != nil {
+		return nil, err
+	}
 	b := bodyOf(ctx)
 	if len(b.bytes) == 0 {
 		return nil, s.fail(ctx, tasks.Invalid("body", "must not be empty"))
 	}
 	sha, err := s.Client.PutBlob(ctx, bytes.NewReader(b.bytes))
-	if full, ok := errors.AsType[*client.MemoryError](err); ok {
-		log := s.log(ctx)
-		log.Warn().Err(full).Msg("blob refused")
-		return nil, later(http.StatusServiceUnavailable, full.RetryAfter, "there is no room for more; try again later")
-	}
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -81,6 +80,9 @@ func (s *server) postBlob(ctx context.Context, _ *struct{}) (*blobOutput, error)
 }
 
 func (s *server) getBlob(ctx context.Context, in *blobInput) (*blobBytes, error) {
+	if err := s.permit(ctx, tasks.DocumentParse.Name()); err != nil {
+		return nil, err
+	}
 	data, err := s.Client.Blob(ctx, in.SHA)
 	if errors.Is(err, client.ErrNoBlob) {
 		return nil, huma.Error404NotFound("no blob has this hash, or it is no longer kept")

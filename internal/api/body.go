@@ -41,7 +41,7 @@ type bodies struct {
 
 var (
 	taskBodies  = bodies{most: MaxBody, copies: 1, tooLarge: "the body is over 16 MiB; put large documents where a url leads to them"}
-	blobBodies  = bodies{most: maxBlob, copies: 1, raw: true, tooLarge: "the body is over 16 MiB; put larger documents where a url leads to them"}
+	blobBodies  = bodies{most: maxBlob, copies: 2, raw: true, tooLarge: "the body is over 16 MiB; put larger documents where a url leads to them"}
 	batchBodies = bodies{most: MaxBatchBody, copies: 3, lines: true, tooLarge: "the body is over 32 MiB; hand the tasks over in several batches"}
 )
 

@@ -15,6 +15,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/jobyard/jobyard/client"
+	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
 	"github.com/jobyard/jobyard/internal/keys"
 	"github.com/jobyard/jobyard/internal/webhooks"
@@ -105,40 +106,51 @@ func TestContract(t *testing.T) {
 		"POST /v1/batches": "/v1/batches", "GET /v1/batches/{id}": "/v1/batches/x", "DELETE /v1/batches/{id}": "/v1/batches/x",
 		"GET /v1/batches/{id}/results": "/v1/batches/x/results", "GET /v1/queues": "/v1/queues", "GET /v1/kinds": "/v1/kinds", "GET /v1/audit": "/v1/audit",
 		"GET /v1/webhooks": "/v1/webhooks", "GET /v1/webhooks/deliveries": "/v1/webhooks/deliveries",
-		"POST /v1/webhooks/deliveries/{id}/retry": "/v1/webhooks/deliveries/x/retry",
+		"POST /v1/webhooks/deliveries/{id}/retry": "/v1/webhooks/deliveries/x/retry", "GET /v1/tasks/{id}/events": "/v1/tasks/x/events",
+		"GET /v1/dead": "/v1/dead", "GET /v1/dead/groups": "/v1/dead/groups", "GET /v1/dead/{id}": "/v1/dead/x", "DELETE /v1/dead/{id}": "/v1/dead/x",
+		"POST /v1/dead/{id}/replay": "/v1/dead/x/replay", "POST /v1/dead/replay": "/v1/dead/replay", "POST /v1/dead/delete": "/v1/dead/delete",
+		"POST /v1/blobs": "/v1/blobs", "GET /v1/blobs/{sha}": "/v1/blobs/" + blob.SHA([]byte("x")),
+	}
+	bodies := map[string]string{
+		"POST /v1/tasks": query("x"), "POST /v1/batches": `{"tasks":[` + query("x") + `]}`, "POST /v1/blobs": "x",
+		"POST /v1/dead/replay": `{"all":true}`, "POST /v1/dead/delete": `{"all":true}`,
 	}
 	for route, path := range routes {
-		body := map[bool]string{true: query("x")}[strings.HasPrefix(route, "POST /v1/t")]
-		if route == "POST /v1/batches" {
-			body = `{"tasks":[` + query("x") + `]}`
-		}
+		body := bodies[route]
 		do(401, route, path, body)
-		if cancels := strings.HasPrefix(route, "DELETE"); !cancels {
+		if actionOf(strings.Fields(route)[0], route) != keys.Cancel { // which it is good for
 			do(403, route, path, body, nothing...)
 		}
 		do(429, route, path, body, slow...)
-		if strings.Contains(path, "/x") {
+		if strings.Contains(path, "/x") || route == "GET /v1/blobs/{sha}" {
 			do(404, route, path, body, admin...)
 		}
 	}
 	with := func(more ...string) []string { return append(slices.Clone(admin), more...) }
-	for _, post := range []struct{ route, path, tooLarge string }{
-		{"POST /v1/tasks", "/v1/tasks", `{"kind":"` + strings.Repeat("x", MaxBody) + `"}`}, {"POST /v1/batches", "/v1/batches", `{"id":"` + strings.Repeat("x", MaxBatchBody) + `"}`},
+	large := strings.Repeat("x", MaxBatchBody+1)
+	for _, post := range []struct {
+		route, useless string
+		most           int
+	}{
+		{"POST /v1/tasks", "{}", MaxBody}, {"POST /v1/batches", "{}", MaxBatchBody}, {"POST /v1/blobs", "", maxBlob},
+		{"POST /v1/dead/{id}/replay", `{"id":"x"}`, MaxBody}, {"POST /v1/dead/replay", "{}", MaxBody}, {"POST /v1/dead/delete", "{}", MaxBody},
 	} {
-		do(413, post.route, post.path, post.tooLarge, admin...)
-		do(415, post.route, post.path, "{}", with("Content-Type", "text/plain")...)
-		do(422, post.route, post.path, "{}", admin...)
-		c.check(post.route, d.half(t, post.path, admin[1], false))
-		c.check(post.route, d.half(t, post.path, admin[1], true))
+		path := routes[post.route]
+		do(413, post.route, path, large[:post.most+1], admin...)
+		do(415, post.route, path, "{}", with("Content-Type", "text/plain", "Content-Encoding", "gzip")...)
+		do(422, post.route, path, post.useless, admin...)
+		c.check(post.route, d.half(t, path, admin[1], false))
+		c.check(post.route, d.half(t, path, admin[1], true))
 	}
 	for route, path := range map[string]string{
 		"GET /v1/tasks/{id}": "/v1/tasks/x?wait=9h", "GET /v1/tasks/{id}/result": "/v1/tasks/x/result?wait=9h", "GET /v1/batches/{id}": "/v1/batches/x?wait=9h",
 		"GET /v1/batches/{id}/results": "/v1/batches/x/results?from=-1", "GET /v1/audit": "/v1/audit?limit=0", "GET /v1/webhooks/deliveries": "/v1/webhooks/deliveries?limit=0",
+		"GET /v1/dead": "/v1/dead?limit=0", "GET /v1/dead/groups": "/v1/dead/groups?kind=x", "GET /v1/blobs/{sha}": "/v1/blobs/x",
 	} {
 		do(422, route, path, "", admin...)
 	}
 	d.walk(t, do, with)
-	d.away(t, do, routes, admin)
+	d.away(t, do, routes, bodies, admin)
 	for _, answer := range c.documented() {
 		// A 500 would be a fault of ours. Without Redis the kinds are shut only
 		// once the keys are stale, as all else. Whether canceling finds
@@ -199,6 +211,33 @@ func (d *door) walk(t *testing.T, do func(int, string, string, string, ...string
 	}
 	d.cancelBatch(t, do, admin)
 	d.retry(t, do, admin)
+	d.bury(t, do, with)
+	sha := blob.SHA([]byte("some bytes"))
+	do(201, "POST /v1/blobs", "/v1/blobs", "some bytes", admin...)
+	do(200, "GET /v1/blobs/{sha}", "/v1/blobs/"+sha, "", admin...)
+}
+
+// bury makes dead letters, and raises and deletes them; t1 has completed.
+func (d *door) bury(t *testing.T, do func(int, string, string, string, ...string) reply, with func(...string) []string) {
+	t.Helper()
+	admin := with()
+	events := do(200, "GET /v1/tasks/{id}/events", "/v1/tasks/t1/events", "", admin...)
+	_, id, _ := strings.Cut(events.body, "\nid: ")
+	id, _, _ = strings.Cut(id, "\n")
+	do(204, "GET /v1/tasks/{id}/events", "/v1/tasks/t1/events", "", with("Last-Event-ID", id)...)
+	do(409, "GET /v1/dead/{id}", "/v1/dead/t1", "", admin...)
+	do(409, "DELETE /v1/dead/{id}", "/v1/dead/t1", "", admin...)
+	do(409, "POST /v1/dead/{id}/replay", "/v1/dead/t1/replay", "", admin...)
+	for _, id := range []string{"f0", "f1"} {
+		do(200, "POST /v1/tasks", "/v1/tasks?wait=30s", query("fail"), with("Idempotency-Key", id)...).task(t, 200, tasks.Archived)
+	}
+	do(200, "GET /v1/dead", "/v1/dead?limit=1", "", admin...)
+	do(200, "GET /v1/dead/groups", "/v1/dead/groups?kind=search", "", admin...)
+	do(200, "GET /v1/dead/{id}", "/v1/dead/f0", "", admin...)
+	do(202, "POST /v1/dead/{id}/replay", "/v1/dead/f0/replay", `{"payload":{"query":"well"}}`, admin...)
+	do(204, "DELETE /v1/dead/{id}", "/v1/dead/f1", "", admin...)
+	do(200, "POST /v1/dead/replay", "/v1/dead/replay", `{"kind":"search","dry_run":true}`, admin...)
+	do(200, "POST /v1/dead/delete", "/v1/dead/delete", `{"all":true}`, admin...)
 }
 
 // cancelBatch cancels a batch that waits, and one that runs.
@@ -229,13 +268,12 @@ func (d *door) retry(t *testing.T, do func(int, string, string, string, ...strin
 }
 
 // away asks every route while Redis is.
-func (d *door) away(t *testing.T, do func(int, string, string, string, ...string) reply, routes map[string]string, admin []string) {
+func (d *door) away(t *testing.T, do func(int, string, string, string, ...string) reply, routes, bodies map[string]string, admin []string) {
 	t.Helper()
 	d.broker.Close()
 	for route, path := range routes {
-		body := map[string]string{"POST /v1/tasks": query("x"), "POST /v1/batches": `{"tasks":[` + query("x") + `]}`}[route]
 		if route != "GET /v1/kinds" { // is known without Redis
-			do(503, route, path, body, admin...)
+			do(503, route, path, bodies[route], admin...)
 		}
 	}
 	do(503, "GET /readyz", "/readyz", "")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
@@ -99,19 +100,19 @@ func (s *server) registerDead() {
 		OperationID: "replay-dead-letter", Method: http.MethodPost, Path: "/v1/dead/{id}/replay", Summary: "Replay a dead letter", Tags: []string{"dead letters"},
 		Description: "Puts the task back into its queue under its id, changed if there is a body; its attempts are counted anew. Of any " +
 			"number of callers one succeeds. 409 if the task is no dead letter (any more).",
-		DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 408, 409, 413, 415, 422, 429, 503}, Middlewares: huma.Middlewares{s.readAnyBody},
+		DefaultStatus: http.StatusAccepted, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503}, Middlewares: huma.Middlewares{s.readAnyBody},
 	}, reflect.TypeFor[tasks.Replay](), s.replayDead)
 	registerBody(s, huma.Operation{
 		OperationID: "replay-dead", Method: http.MethodPost, Path: "/v1/dead/replay", Summary: "Replay many dead letters", Tags: []string{"dead letters"},
 		Description: "Replays what the filter chooses, the oldest first, at most 1000 letters and 30 seconds a call, at the rate that is asked for. " +
 			"`stopped` tells why it ended before all were replayed: limit, full, memory or time. To go on without meeting what has failed " +
 			"again, call it again with the first `started_at` as `before`. Without a filter `all` must be set.",
-		Errors: []int{401, 403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody(taskBodies)},
+		Errors: []int{400, 401, 403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody(taskBodies)},
 	}, reflect.TypeFor[tasks.DeadCall](), s.sweepDead("replay dead letters", s.Client.SweepReplay))
 	registerBody(s, huma.Operation{
 		OperationID: "delete-dead", Method: http.MethodPost, Path: "/v1/dead/delete", Summary: "Delete many dead letters for good", Tags: []string{"dead letters"},
 		Description: "Deletes what the filter chooses, at most 1000 letters and 30 seconds a call. Without a filter `all` must be set.",
-		Errors:      []int{401, 403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody(taskBodies)},
+		Errors:      []int{400, 401, 403, 408, 413, 415, 422, 503}, Middlewares: huma.Middlewares{s.readBody(taskBodies)},
 	}, reflect.TypeFor[tasks.DeadCall](), s.sweepDead("delete dead letters", s.Client.SweepDelete))
 }
 
@@ -171,6 +172,10 @@ func (s *server) groupDead(ctx context.Context, in *deadGroupsInput) (*deadGroup
 }
 
 func (s *server) getDead(ctx context.Context, in *deadIDInput) (*deadLetterOutput, error) {
+	// First, since who may not see the task must not learn that it is no letter.
+	if err := s.permitLetter(ctx, in.ID); err != nil {
+		return nil, s.fail(ctx, err)
+	}
 	d, err := s.Client.DeadLetter(ctx, in.ID)
 	if err == nil {
 		err = s.permit(ctx, d.Kind)
@@ -238,7 +243,10 @@ func (s *server) sweepDead(action string, do func(context.Context, tasks.DeadCal
 		go s.endWithStop(timed, cancel)
 		done, err := do(timed, call, client.Sweep{})
 		out := &deadSweepOutput{Body: done}
-		s.note(ctx, keys.Entry{Class: keys.Changes, Action: action, Kind: call.Kind, Count: done.Done})
+		if done.Done > 0 { // also where an error ended it
+			chosen, _ := json.Marshal(call.DeadFilter) // of texts and times
+			s.note(ctx, keys.Entry{Class: keys.Changes, Action: action, Object: string(chosen), Kind: call.Kind, Count: done.Done})
+		}
 		if done.Stopped == "full" || done.Stopped == "memory" {
 			out.RetryAfter = seconds(deadAgain)
 			return out, nil
@@ -257,7 +265,7 @@ func (s *server) permitDead(ctx context.Context, f tasks.DeadFilter) error {
 		kind = tasks.KindOf(f.Queue)
 	}
 	if kind == "" && limited(ctx) {
-		return huma.Error403Forbidden("the key " + callOf(ctx).key.Name + " is good for some kinds only: give one as kind")
+		return s.refuseKind(ctx, "", "the key "+callOf(ctx).key.Name+" is good for some kinds only: give one as kind")
 	}
 	return s.permit(ctx, kind)
 }
@@ -285,12 +293,8 @@ func (s *server) endWithStop(ctx context.Context, cancel context.CancelFunc) {
 
 // failDead turns an error about dead letters into an answer.
 func (s *server) failDead(ctx context.Context, err error) error {
-	var memory *client.MemoryError
-	switch {
-	case errors.Is(err, client.ErrNotDead):
+	if errors.Is(err, client.ErrNotDead) {
 		return huma.Error409Conflict("the task is no dead letter; GET /v1/tasks/{id} tells what it is")
-	case errors.As(err, &memory):
-		return later(http.StatusServiceUnavailable, memory.RetryAfter, "the queue's memory is nearly full; try again later")
 	}
 	return s.fail(ctx, err)
 }

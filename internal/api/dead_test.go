@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/jobyard/jobyard/client"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/keys"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -177,5 +179,87 @@ func TestDead_IsDescribed(t *testing.T) {
 		if !strings.Contains(body, part) {
 			t.Errorf("%s is missing", part)
 		}
+	}
+}
+
+// Who may read sees the letters of its kinds; only an admin changes any.
+func TestDead_Keys(t *testing.T) {
+	t.Parallel()
+	d := open(t, client.DefaultConfig())
+	d.serve(t)
+	d.kill(t, 1)
+	d.ask(t, "POST", "/v1/tasks", `{"kind":"config_gen","payload":{"template":"x"},"options":{"id":"other"}}`).task(t, 202, tasks.Pending)
+	every := []keys.Action{keys.Enqueue, keys.Read, keys.Cancel}
+	_, reader := d.key(t, keys.Key{Name: "reader", Kinds: []string{"search"}, Actions: every})
+	_, most := d.key(t, keys.Key{Name: "most", Actions: every})
+	for _, path := range []string{"/v1/dead?kind=search", "/v1/dead?queue=search:bulk", "/v1/dead/groups?queue=search", "/v1/dead/d0", "/v1/tasks/d0/events"} {
+		if r := d.ask(t, "GET", path, "", reader...); r.status != 200 {
+			t.Errorf("%s: got %d %s", path, r.status, r.body)
+		}
+	}
+	for path, why := range map[string]string{
+		"/v1/dead": "give one as kind", "/v1/dead/groups?reason=upstream": "give one as kind", "/v1/dead?kind=config_gen": "the kind config_gen",
+		"/v1/dead?queue=config_gen:bulk": "the kind config_gen", "/v1/dead/groups?queue=config_gen": "the kind config_gen", "/v1/dead/other": "the kind config_gen",
+		"/v1/tasks/other/events": "the kind config_gen", "/v1/blobs/" + strings.Repeat("0", 64): "the kind document_parse",
+	} {
+		d.ask(t, "GET", path, "", reader...).problem(t, 403, "", why)
+	}
+	d.ask(t, "POST", "/v1/blobs", "x", reader...).problem(t, 403, "", "the kind document_parse")
+	if r := d.ask(t, "POST", "/v1/blobs", "x", most...); r.status != 201 {
+		t.Errorf("got %d %s", r.status, r.body)
+	}
+	for _, header := range [][]string{reader, most} {
+		d.ask(t, "DELETE", "/v1/dead/d0", "", header...).problem(t, 403, "", "not good for admin")
+		for _, path := range []string{"/v1/dead/d0/replay", "/v1/dead/replay", "/v1/dead/delete"} {
+			d.ask(t, "POST", path, `{"all":true}`, header...).problem(t, 403, "", "not good for admin")
+		}
+	}
+	if page := d.deadAs(t, most); page.Total != 1 {
+		t.Errorf("got %+v, want the letter untouched", page)
+	}
+}
+
+func (d *door) deadAs(t testing.TB, header []string) (page tasks.DeadPage) {
+	t.Helper()
+	d.ask(t, "GET", "/v1/dead", "", header...).into(t, 200, &page)
+	return page
+}
+
+// Every change is in the audit log, and what changed nothing is not.
+func TestDead_AuditLog(t *testing.T) {
+	t.Parallel()
+	d := open(t, client.DefaultConfig())
+	d.serve(t)
+	d.kill(t, 4)
+	_, admin := d.key(t, keys.Key{Name: "ops", Actions: []keys.Action{keys.Admin}})
+	d.ask(t, "POST", "/v1/dead/delete", `{"all":true,"dry_run":true}`, admin...)
+	d.ask(t, "POST", "/v1/dead/replay", `{"reason":"upstream"}`, admin...)
+	d.ask(t, "DELETE", "/v1/dead/nobody", "", admin...).problem(t, 404, "", "")
+	d.ask(t, "DELETE", "/v1/dead/d0", "", admin...)
+	d.ask(t, "POST", "/v1/dead/d1/replay", `{"payload":{"query":"hush"}}`, admin...)
+	d.ask(t, "POST", "/v1/dead/replay", `{"reason":"not_found","limit":1}`, admin...)
+	brokertest.Until(t, "it has failed again", func() bool { return d.deadAs(t, admin).Total == 2 })
+	d.ask(t, "POST", "/v1/dead/delete", `{"kind":"search"}`, admin...)
+	want := []string{
+		`delete dead letters search {"kind":"search"} 2`, `replay dead letters  {"reason":"not_found"} 1`, `replay dead letter search d1 1`, `delete dead letter  d0 1`,
+	}
+	var got []string
+	var raw string
+	brokertest.Until(t, "all of it is written", func() bool {
+		var log struct{ Entries []keys.Entry }
+		raw = d.ask(t, "GET", "/v1/audit?class=changes", "", admin...).body
+		if err := json.Unmarshal([]byte(raw), &log); err != nil {
+			t.Fatal(err)
+		}
+		got = nil
+		for _, e := range log.Entries {
+			if got = append(got, fmt.Sprint(e.Action, " ", e.Kind, " ", e.Object, " ", e.Count)); e.Name != "ops" || e.RequestID == "" {
+				t.Errorf("got %+v", e)
+			}
+		}
+		return len(got) >= len(want)
+	})
+	if !slices.Equal(got, want) || strings.Contains(raw, "hush") {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -43,7 +43,8 @@ func (s *server) registerEvents() {
 		OperationID: "get-events", Method: http.MethodGet, Path: "/v1/tasks/{id}/events", Summary: "Watch a task", Tags: []string{"tasks"},
 		Description: "Server-sent events (text/event-stream). The first tells the task as it is, each further one a change: `event: state` " +
 			"or `event: progress`, with the task without its result as data. Changes that follow each other closely may come as one. The " +
-			"stream ends after the final state; 204 if that was the last event seen, so that browsers do not come again.",
+			"stream ends after the final state, or after 15 minutes: come again with Last-Event-ID. 204 if the final state was seen, so that " +
+			"browsers do not come again.",
 		Errors: []int{401, 403, 404, 503},
 		Responses: map[string]*huma.Response{
 			"200": {Description: "The events.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}},
@@ -89,6 +90,9 @@ func (s *server) watch(ctx context.Context, id string, out chan<- tasks.Task) {
 			if failed = err; err != nil {
 				break
 			}
+			if s.permit(ctx, t.Kind) != nil { // the id may be another task's by now
+				return
+			}
 			select {
 			case out <- t:
 			case <-ctx.Done():
@@ -114,10 +118,11 @@ type eventStream struct {
 	last    tasks.Task
 }
 
-// run writes events until the task is final, the client has gone, or the server
-// stops.
+// run writes events until the task is final, the client has gone, the server
+// stops, or the stream has its limit: then the client comes again, and its key
+// is asked for anew.
 func (e *eventStream) run(ctx context.Context, stopping <-chan struct{}, watch func(context.Context, chan<- tasks.Task)) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, streamLimit)
 	changes := make(chan tasks.Task)
 	var watching sync.WaitGroup
 	watching.Go(func() { defer close(changes); watch(ctx, changes) })

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -231,4 +233,17 @@ func TestEvents_Bounded(t *testing.T) {
 	if r.header.Get("Retry-After") == "" {
 		t.Error("it does not say when to come again")
 	}
+}
+
+// A stream has a limit, so that a key that was revoked does not watch on.
+func TestEvents_EndAfterTheirLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, start := httptest.NewRecorder(), time.Now()
+		e := &eventStream{w: w, control: http.NewResponseController(w)}
+		e.run(t.Context(), nil, func(ctx context.Context, _ chan<- tasks.Task) { <-ctx.Done() })
+		if took := time.Since(start); took != streamLimit || !strings.Contains(w.Body.String(), ":\n\n") {
+			t.Errorf("ended after %s with %q, want %s of heartbeats", took, w.Body, streamLimit)
+		}
+	})
 }

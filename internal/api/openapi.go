@@ -141,7 +141,7 @@ func (s *server) describeRefusals() {
 			}
 			checked := op.RequestBody != nil
 			for _, p := range op.Parameters {
-				checked = checked || p.In == "query"
+				checked = checked || p.In == "query" || p.Schema != nil && p.Schema.Pattern != ""
 			}
 			if !checked {
 				delete(op.Responses, "422")
