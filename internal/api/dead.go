@@ -215,7 +215,7 @@ func (s *server) replayDead(ctx context.Context, in *deadIDInput) (*taskOutput, 
 	}
 	s.note(ctx, keys.Entry{Class: keys.Changes, Action: "replay dead letter", Object: in.ID, Kind: t.Kind, Count: 1})
 	out := answer(t)
-	out.Status = http.StatusAccepted // it may have ended already
+	out.Status, out.Location = http.StatusAccepted, "/v1/tasks/"+t.ID // it may have ended already
 	return out, nil
 }
 
