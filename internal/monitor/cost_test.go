@@ -1,3 +1,5 @@
+//go:build cost
+
 package monitor
 
 import (
@@ -23,7 +25,7 @@ import (
 // as JOBYARD_COST says:
 //
 //	go build -o bin/monitor ./cmd/monitor
-//	JOBYARD_COST=60s JOBYARD_MONITOR_BINARY=$PWD/bin/monitor go test -run TestCost -v ./internal/monitor
+//	JOBYARD_COST=60s JOBYARD_MONITOR_BINARY=$PWD/bin/monitor go test -tags cost -run TestCost -v ./internal/monitor
 func TestCost(t *testing.T) {
 	binary := os.Getenv("JOBYARD_MONITOR_BINARY")
 	lasts, err := time.ParseDuration(os.Getenv("JOBYARD_COST"))
