@@ -158,13 +158,17 @@ func (s *Store) reclaim(ctx context.Context, lost func(node string) bool) (Recla
 	if err != nil {
 		return did, err
 	}
+	var memory map[string]int64
 	for _, h := range all {
 		// A task without a node was taken by a plain asynq server: its own
 		// recoverer looks after it.
 		if h.node == "" || !lost(h.node) {
 			continue
 		}
-		code, err := s.reclaimOne(ctx, h)
+		if memory == nil {
+			memory = s.lastMemory(ctx)
+		}
+		code, err := s.reclaimOne(ctx, h, memory[h.id])
 		switch {
 		case err != nil:
 			return did, err
@@ -177,14 +181,30 @@ func (s *Store) reclaim(ctx context.Context, lost func(node string) bool) (Recla
 	return did, nil
 }
 
-func (s *Store) reclaimOne(ctx context.Context, h held) (int, error) {
+// lastMemory is what the runners of tasks had in the last heartbeats, in bytes:
+// all that is known of a task whose node died. It is only told with a crash, so
+// that nothing hangs on its being read.
+func (s *Store) lastMemory(ctx context.Context) map[string]int64 {
+	nodes, _ := s.broker.Nodes(ctx)
+	memory := map[string]int64{}
+	for _, n := range nodes {
+		for _, r := range n.Runners {
+			if r.Task != "" {
+				memory[r.Task] = max(memory[r.Task], r.RSS)
+			}
+		}
+	}
+	return memory
+}
+
+func (s *Store) reclaimOne(ctx context.Context, h held, memory int64) (int, error) {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
 	keys := []string{
 		broker.TaskKey(h.queue, h.id), broker.QueueKey(h.queue, "active"), broker.QueueKey(h.queue, "lease"),
 		broker.QueueKey(h.queue, "pending"), broker.QueueKey(h.queue, "archived"), broker.QueueKey(h.queue, "completed"),
 	}
-	code, err := reclaimScript.Run(ctx, s.broker.Client(), keys, h.id, h.fence, h.queue, maxCrashes, s.now().UnixMilli()).Int()
+	code, err := reclaimScript.Run(ctx, s.broker.Client(), keys, h.id, h.fence, h.queue, maxCrashes, s.now().UnixMilli(), memory).Int()
 	if err == nil && code >= 2 && h.batch != "" {
 		err = s.unitEnded(ctx, h.queue, h.id)
 	}

@@ -134,14 +134,18 @@ func TestRecover_QuarantinesWhatKillsItsNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		take(t, s, node)
+		heartbeat := broker.Node{ID: node, SeenAt: time.Now(), Runners: []broker.NodeRunner{{Task: "poison", RSS: int64(100 - i)}}}
+		if err := b.PutNode(t.Context(), heartbeat); err != nil {
+			t.Fatal(err)
+		}
 		did := report(t, reports)
 		if want := (results.Reclaimed{HandedBack: 1}); i < 2 && did != want {
 			t.Errorf("crash %d: got %+v, want %+v", i+1, did, want)
 		}
 	}
 	got, err := s.Get(t.Context(), "poison")
-	if err != nil || got.State != tasks.Archived || got.Error == nil || got.Error.Reason != tasks.ReasonCrash || got.Node != "node-2" {
-		t.Errorf("got %+v, %v, want it archived for its crashes", got, err)
+	if err != nil || got.State != tasks.Archived || got.Error == nil || got.Error.Reason != tasks.ReasonCrash || got.Node != "node-2" || got.PeakMemory != 100 {
+		t.Errorf("got %+v, %v, want it archived for its crashes, with what it last used at most", got, err)
 	}
 }
 

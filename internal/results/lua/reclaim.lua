@@ -1,14 +1,15 @@
 -- Takes a task back from a node that is gone. No retry is spent; a task that
 -- was running when several nodes went away is put aside.
 -- KEYS  1 task  2 active  3 lease  4 pending  5 archived  6 completed
--- ARGV  1 id  2 fence  3 queue  4 crashes that are one too many  5 now in ms
+-- ARGV  1 id  2 fence  3 queue  4 crashes that are one too many  5 now in ms  6 memory last seen, in bytes
 -- returns 1 handed back, 2 put aside, 3 ended by its cancel, 0 nothing to do
-local known = redis.call("HMGET", KEYS[1], "state", "y_fence", "y_cancel", "y_node", "y_ret")
+local known = redis.call("HMGET", KEYS[1], "state", "y_fence", "y_cancel", "y_node", "y_ret", "y_peak")
 if known[1] ~= "active" or known[2] ~= ARGV[2] then return 0 end
 local id, now = ARGV[1], ARGV[5]
 redis.call("LREM", KEYS[2], 0, id)
 redis.call("ZREM", KEYS[3], id)
 redis.call("HINCRBY", KEYS[1], "y_att", -1)
+if tonumber(ARGV[6]) > tonumber(known[6] or 0) then redis.call("HSET", KEYS[1], "y_peak", ARGV[6]) end
 if known[3] then
   redis.call("HSET", KEYS[1], "state", "completed", "y_final", "canceled", "y_fin", now,
     "y_reason", "canceled", "y_msg", "canceled by a caller", "y_again", "0")
