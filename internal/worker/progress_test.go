@@ -177,7 +177,7 @@ func TestProgress_FromARunner(t *testing.T) {
 	t.Cleanup(func() { registry.Close() })
 	y := startOn(t, b, 1, registry.Jobs, func(c *Config) { c.Slots = cfg.Slots })
 	var text strings.Builder
-	for i := 0; text.Len() < 1<<20; i++ {
+	for i := 0; text.Len() < 6<<20; i++ { // so that no machine is done before the first report
 		fmt.Fprintf(&text, "# Heading %d\n\n", i)
 		for j := range 200 {
 			fmt.Fprintf(&text, "A paragraph with *emphasis* and a [link](https://example.com/%d) in it.\n\n", j)
