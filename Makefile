@@ -45,6 +45,10 @@ check: fmt-check vet lint race build ## what must be green before a commit
 bench: ## the queue beside raw asynq: make bench BENCH='-quick -rows drain'
 	go run ./bench $(BENCH)
 
+.PHONY: quality
+quality: ## results beside ground truths, as shares: JOBYARD_DATA=folder make quality
+	$(if $(JOBYARD_DATA),JOBYARD_DATA='$(abspath $(JOBYARD_DATA))') go run ./bench/quality $(QUALITY)
+
 .PHONY: chaos
 chaos: build ## prove that nothing is lost, in ten minutes: make chaos CHAOS='-for 1m'
 	go run ./test/chaos $(CHAOS)

@@ -9,6 +9,9 @@ import (
 	"testing"
 )
 
+// Absent begins the message of a test that skips because its data are not there.
+const Absent = "shared data absent"
+
 // Path returns the path of a file or folder of the shared data: below
 // JOBYARD_DATA, or ../shared/data beside the project. It skips the test if it
 // is not there.
@@ -20,7 +23,7 @@ func Path(tb testing.TB, elem ...string) string {
 	}
 	path := filepath.Join(append([]string{root}, elem...)...)
 	if _, err := os.Stat(path); err != nil {
-		tb.Skipf("shared data absent: %v", filepath.Join(elem...))
+		tb.Skipf(Absent+": %v", filepath.Join(elem...))
 	}
 	return path
 }

@@ -70,7 +70,7 @@ func (t *tally) add(got, want []string) (missing []string) {
 	return missing
 }
 
-func (t tally) share() float64 { return float64(t.found) / float64(max(t.wanted, 1)) }
+func (t tally) share() float64 { return datatest.Share(t.found, t.wanted) }
 
 type markdownTruth struct {
 	Format   string
@@ -98,7 +98,7 @@ func plainHeading(s string) string {
 	return fold(truthID.ReplaceAllString(truthTag.ReplaceAllString(s, ""), ""))
 }
 
-func TestMarkdownStructure(t *testing.T) {
+func TestQuality_MarkdownStructure(t *testing.T) {
 	t.Parallel()
 	truth := map[string]markdownTruth{}
 	dir := readTruth(t, &truth, "documents", "markdown")
@@ -145,9 +145,10 @@ func TestMarkdownStructure(t *testing.T) {
 		t.Logf("%s: headings %.4f of %d (extra %d), code %.4f of %d (extra %d), links %.4f of %d (extra %d), tables %.4f of %d (extra %d)", format,
 			s.headings.share(), s.headings.wanted, s.headings.extra, s.code.share(), s.code.wanted, s.code.extra,
 			s.links.share(), s.links.wanted, s.links.extra, s.tables.share(), s.tables.wanted, s.tables.extra)
-		if s.headings.share() < gate || s.code.share() < gate || s.links.share() < 0.98 || s.tables.share() < 1 {
-			t.Errorf("%s is below its gate of %.3f (links 0.98, tables 1)", format, gate)
-		}
+		datatest.Quality(t, "document_parse_"+format+"_headings", s.headings.share(), gate)
+		datatest.Quality(t, "document_parse_"+format+"_code", s.code.share(), gate)
+		datatest.Quality(t, "document_parse_"+format+"_links", s.links.share(), 0.98)
+		datatest.Quality(t, "document_parse_"+format+"_tables", s.tables.share(), 1)
 	}
 }
 
@@ -210,7 +211,7 @@ func harmonic(p, r float64) float64 {
 	return 2 * p * r / (p + r)
 }
 
-func TestArticles(t *testing.T) {
+func TestQuality_Articles(t *testing.T) {
 	t.Parallel()
 	truth := map[string]struct{ ArticleBody string }{}
 	dir := readTruth(t, &truth, "documents", "html", "aeb")
@@ -230,12 +231,10 @@ func TestArticles(t *testing.T) {
 	n := float64(len(truth))
 	f1 := harmonic(ps/n, rs/n)
 	t.Logf("aeb: F1 %.4f (P %.4f R %.4f) on %d pages", f1, ps/n, rs/n, len(truth))
-	if f1 < 0.955 {
-		t.Errorf("F1 %.4f is below 0.955", f1)
-	}
+	datatest.Quality(t, "document_parse_article_f1", f1, 0.955)
 }
 
-func TestSegments(t *testing.T) {
+func TestQuality_Segments(t *testing.T) {
 	t.Parallel()
 	truth := map[string]struct {
 		URL           string
@@ -266,12 +265,10 @@ func TestSegments(t *testing.T) {
 	}
 	p, r := float64(tp)/float64(tp+fp), float64(tp)/float64(tp+fn)
 	t.Logf("segments: F1 %.4f (P %.4f R %.4f) on %d pages", harmonic(p, r), p, r, len(truth))
-	if harmonic(p, r) < 0.92 {
-		t.Errorf("F1 %.4f is below 0.92", harmonic(p, r))
-	}
+	datatest.Quality(t, "document_parse_segment_f1", harmonic(p, r), 0.92)
 }
 
-func TestCharsets(t *testing.T) {
+func TestQuality_Charsets(t *testing.T) {
 	t.Parallel()
 	truth := map[string]struct {
 		Charset, Language, Title string
@@ -303,7 +300,8 @@ func TestCharsets(t *testing.T) {
 	}
 	t.Logf("charset: %.3f of %d with meta, %.3f of %d without; language %.3f of %d; title %.3f of %d",
 		scores[true].share(), scores[true].wanted, scores[false].share(), scores[false].wanted, languages.share(), languages.wanted, titles.share(), titles.wanted)
-	if scores[true].share() < 1 || scores[false].share() < 0.95 || languages.share() < 0.98 || titles.share() < 1 {
-		t.Error("below a gate: 1 with meta, 0.95 without, language 0.98, title 1")
-	}
+	datatest.Quality(t, "document_parse_charset_declared", scores[true].share(), 1)
+	datatest.Quality(t, "document_parse_charset_guessed", scores[false].share(), 0.95)
+	datatest.Quality(t, "document_parse_language", languages.share(), 0.98)
+	datatest.Quality(t, "document_parse_title", titles.share(), 1)
 }

@@ -20,21 +20,23 @@ var hostileFaults = map[string]tasks.Reason{
 	"text-50mb-single-line.txt": tasks.ReasonTooLarge, "polyglot-pdf-named.html": tasks.ReasonRejected,
 }
 
-// TestHostileFiles runs alone: each file has the whole machine and ten seconds.
-func TestHostileFiles(t *testing.T) {
+// TestQuality_HostileFiles runs alone in its package: each file has as long as a
+// task has by default.
+func TestQuality_HostileFiles(t *testing.T) {
 	dir := datatest.Path(t, "documents", "hostile")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	survived := 0
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".gz")
-		t.Run(name, func(t *testing.T) {
+		if t.Run(name, func(t *testing.T) {
 			data := readData(t, filepath.Join(dir, e.Name()))
 			if testing.Short() && len(data) > 100_000 {
 				t.Skip("large hostile files are not read in short mode")
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			start := time.Now()
 			res, err := Parse(ctx, Input{Data: data, Filename: name})
@@ -51,8 +53,11 @@ func TestHostileFiles(t *testing.T) {
 			}
 			checkInvariants(t, res)
 			checkNeedle(t, data, res)
-		})
+		}) {
+			survived++
+		}
 	}
+	datatest.Quality(t, "document_parse_hostile_survived", datatest.Share(survived, len(entries)), 1)
 }
 
 func checkHostileFault(t *testing.T, name string, f *fault.Error, size int) {

@@ -117,8 +117,8 @@ func wantReason(t *testing.T, err error, reason tasks.Reason, verdict fault.Verd
 	}
 }
 
-// TestHandle_HashesEqualGoSum checks h1 of all modules that have a zip.
-func TestHandle_HashesEqualGoSum(t *testing.T) {
+// TestQuality_HashesEqualGoSum checks h1 of all modules that have a zip.
+func TestQuality_HashesEqualGoSum(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(datatest.Path(t, "sdk", "gomod", "go.sum"))
 	if err != nil {
@@ -127,34 +127,41 @@ func TestHandle_HashesEqualGoSum(t *testing.T) {
 	var flip atomic.Bool
 	flip.Store(true)
 	j, flipped := dataJob(t, nil), dataJob(t, &flip)
+	all, equal, noticed := 0, 0, 0
 	for line := range strings.Lines(string(raw)) {
 		f := strings.Fields(line)
 		if len(f) != 3 || strings.HasSuffix(f[1], "/go.mod") {
 			continue
 		}
+		all++
 		r, err := handle(t, j, "go", f[0], f[1])
 		if err != nil {
 			t.Errorf("%s@%s: %v", f[0], f[1], err)
 			continue
 		}
-		if r.Dist.Integrity != f[2] || r.Dist.Verified || r.Dist.VerifiedBy != "" {
-			t.Errorf("%s@%s: got %+v, want %s, not verified since no database is set", f[0], f[1], r.Dist, f[2])
+		if r.Dist.Integrity == f[2] {
+			equal++
+		}
+		if r.Dist.Verified || r.Dist.VerifiedBy != "" {
+			t.Errorf("%s@%s: got %+v, want it not verified since no database is set", f[0], f[1], r.Dist)
 		}
 		if len(r.API) == 0 || r.License == "" || r.Readme == "" || r.PublishedAt.IsZero() || !slices.Contains(r.Versions, f[1]) {
 			t.Errorf("%s@%s: got %d names, license %q, %d bytes of readme, %s, %q, versions %v", f[0], f[1], len(r.API), r.License, len(r.Readme), r.PublishedAt, r.Repository, r.Versions)
 		}
-		if broken, err := handle(t, flipped, "go", f[0], f[1]); err == nil && broken.Dist.Integrity == f[2] {
-			t.Errorf("%s@%s: one flipped byte changed nothing", f[0], f[1])
+		if broken, err := handle(t, flipped, "go", f[0], f[1]); err != nil || broken.Dist.Integrity != f[2] {
+			noticed++
 		}
 		if !slices.IsSortedFunc(r.Versions, func(a, b string) int { return semver.Compare(b, a) }) {
 			t.Errorf("%s: versions are not newest first: %v", f[0], r.Versions)
 		}
 	}
+	datatest.Quality(t, "sdk_fetch_go_hashes_equal", datatest.Share(equal, all), 1)
+	datatest.Quality(t, "sdk_fetch_go_changes_noticed", datatest.Share(noticed, all), 1)
 }
 
-// TestHandle_StatusEqualsGoList checks deprecation and retraction as go list
+// TestQuality_StatusEqualsGoList checks deprecation and retraction as go list
 // tells them.
-func TestHandle_StatusEqualsGoList(t *testing.T) {
+func TestQuality_StatusEqualsGoList(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(datatest.Path(t, "sdk", "gomod", "expected-status.json"))
 	if err != nil {
@@ -165,6 +172,7 @@ func TestHandle_StatusEqualsGoList(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := dataJob(t, nil)
+	modules, equal := 0, 0
 	for mv, raw := range all {
 		name, version, ok := strings.Cut(mv, "@")
 		if !ok {
@@ -177,15 +185,19 @@ func TestHandle_StatusEqualsGoList(t *testing.T) {
 		if err := json.Unmarshal(raw, &want); err != nil {
 			t.Fatal(err)
 		}
+		modules++
 		r, err := handle(t, j, "go", name, version, "dependencies")
 		if err != nil {
 			t.Errorf("%s: %v", mv, err)
 			continue
 		}
 		if r.Deprecated == nil || *r.Deprecated != want.Deprecated || !slices.Equal(r.Retracted, want.Retracted) {
-			t.Errorf("%s: got deprecated %v, retracted %q, want %+v", mv, r.Deprecated, r.Retracted, want)
+			t.Logf("%s: got deprecated %v, retracted %q, want %+v", mv, r.Deprecated, r.Retracted, want)
+			continue
 		}
+		equal++
 	}
+	datatest.Quality(t, "sdk_fetch_go_status_equal", datatest.Share(equal, modules), 1)
 }
 
 func TestHandle_ResolvesModuleQueries(t *testing.T) {
@@ -297,26 +309,30 @@ func packed(t *testing.T) [][2]string {
 	return out
 }
 
-// TestHandle_VerifiesEveryTarball checks the integrity of all tarballs, and
+// TestQuality_VerifiesEveryTarball checks the integrity of all tarballs, and
 // that one flipped byte of any is a fault.
-func TestHandle_VerifiesEveryTarball(t *testing.T) {
+func TestQuality_VerifiesEveryTarball(t *testing.T) {
 	t.Parallel()
 	var flip atomic.Bool
 	good, bad := dataJob(t, nil), dataJob(t, &flip)
 	flip.Store(true)
-	all := packed(t)
+	all, verified, refused := packed(t), 0, 0
 	for _, nv := range all {
 		r, err := handle(t, good, "npm", nv[0], nv[1])
-		if err != nil || !r.Dist.Verified || r.Dist.VerifiedBy != "sri" {
-			t.Errorf("%v: got %+v, %v, want it verified", nv, r.Dist, err)
+		if err == nil && r.Dist.Verified && r.Dist.VerifiedBy == "sri" {
+			verified++
+		} else {
+			t.Logf("%v: got %+v, %v, want it verified", nv, r.Dist, err)
 		}
 		r, err = handle(t, bad, "npm", nv[0], nv[1])
 		wantReason(t, err, tasks.ReasonIntegrity, fault.Permanent, "sha512")
-		if r.Readme != "" || len(r.API) > 0 || r.Dist.Verified {
-			t.Errorf("%v: a broken archive was handed out", nv)
+		if r.Readme == "" && len(r.API) == 0 && !r.Dist.Verified {
+			refused++
 		}
 	}
 	t.Logf("%d tarballs", len(all))
+	datatest.Quality(t, "sdk_fetch_npm_verified", datatest.Share(verified, len(all)), 1)
+	datatest.Quality(t, "sdk_fetch_npm_changes_refused", datatest.Share(refused, len(all)), 1)
 }
 
 func BenchmarkExtractModule(b *testing.B) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/jobyard/jobyard/internal/datatest"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -63,7 +64,7 @@ func rank(t *testing.T, j *Job, q judged, text string, limit int) []string {
 	return ranking
 }
 
-func TestRelevance(t *testing.T) {
+func TestQuality_Relevance(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	titles, anchors := loadQueries(t, "queries-titles.jsonl"), loadQueries(t, "queries-anchors.jsonl")
@@ -74,26 +75,20 @@ func TestRelevance(t *testing.T) {
 	linksTypo, _ := measure(t, job, anchors, true)
 	t.Logf("MRR@10 (nDCG@10): titles %.4f (%.4f), with a typo %.4f (%.4f), anchors %.4f (%.4f), with a typo %.4f",
 		clean, cleanN, typo, typoN, links, linksN, linksTypo)
-	gate(t, "titles MRR@10", clean, 0.94)
-	gate(t, "titles with a typo, part of clean", typo/clean, 0.96)
-	gate(t, "anchors MRR@10", links, 0.65)
+	datatest.Quality(t, "search_titles_mrr10", clean, 0.94)
+	datatest.Quality(t, "search_titles_typo_kept", typo/clean, 0.96)
+	datatest.Quality(t, "search_anchors_mrr10", links, 0.65)
+	datatest.Quality(t, "search_anchors_ndcg10", linksN, 0.68)
 }
 
-func TestRelevance_Japanese(t *testing.T) {
+func TestQuality_RelevanceJapanese(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	queries := loadQueries(t, "queries-ja-heading.jsonl")
 	job := serve(t, loadCorpus(t, "corpus-ja.jsonl.gz", false))
 	mrr, ndcg := measure(t, job, queries, false)
 	t.Logf("MRR@10 %.4f, nDCG@10 %.4f", mrr, ndcg)
-	gate(t, "nDCG@10", ndcg, 0.47)
-}
-
-func gate(t *testing.T, name string, got, want float64) {
-	t.Helper()
-	if got < want {
-		t.Errorf("%s: got %.4f, want %.4f at least", name, got, want)
-	}
+	datatest.Quality(t, "search_japanese_ndcg10", ndcg, 0.47)
 }
 
 func skipIfShort(t *testing.T) {

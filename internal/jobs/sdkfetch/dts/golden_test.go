@@ -54,9 +54,9 @@ func goldenKinds(s []Symbol) []string {
 	return out
 }
 
-// TestScan_AgreesWithTypeScript measures recall and precision of names, and how
+// TestQuality_AgreesWithTypeScript measures recall and precision of names, and how
 // many kinds and docs agree, on every tarball of the data that has a golden list.
-func TestScan_AgreesWithTypeScript(t *testing.T) {
+func TestQuality_AgreesWithTypeScript(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(datatest.Path(t, "sdk", "npm", "api-golden.json"))
 	if err != nil {
@@ -119,9 +119,10 @@ func TestScan_AgreesWithTypeScript(t *testing.T) {
 	if names == 0 {
 		t.Skip("no tarball of the data has a golden list")
 	}
-	recall, precision := float64(hit)/float64(names), float64(hit)/float64(hit+extra)
+	recall, precision := datatest.Share(hit, names), datatest.Share(hit, hit+extra)
 	t.Logf("names: recall %d/%d = %.3f, precision %.3f; kinds %d/%d; docs %d/%d", hit, names, recall, precision, kinds, hit, docs, docsWanted)
-	if recall < 0.98 || precision < 0.99 {
-		t.Errorf("got recall %.3f and precision %.3f, want at least 0.98 and 0.99", recall, precision)
-	}
+	datatest.Quality(t, "sdk_fetch_npm_api_recall", recall, 0.98)
+	datatest.Quality(t, "sdk_fetch_npm_api_precision", precision, 0.99)
+	datatest.Quality(t, "sdk_fetch_npm_api_kinds", datatest.Share(kinds, hit), 0.98)
+	datatest.Quality(t, "sdk_fetch_npm_api_docs", datatest.Share(docs, docsWanted), 0.95)
 }

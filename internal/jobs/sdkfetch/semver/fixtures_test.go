@@ -110,8 +110,8 @@ func fixtureChecks() map[string]func(*testing.T, entry) {
 	}
 }
 
-// TestFixtures runs every entry of npm's own fixtures; all must hold.
-func TestFixtures(t *testing.T) {
+// TestQuality_Fixtures runs every entry of npm's own fixtures; all must hold.
+func TestQuality_Fixtures(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(datatest.Path(t, "sdk", "node-semver-fixtures.json"))
 	if err != nil {
@@ -121,7 +121,7 @@ func TestFixtures(t *testing.T) {
 	if err := json.Unmarshal(raw, &lists); err != nil {
 		t.Fatal(err)
 	}
-	checks, entries := fixtureChecks(), 0
+	checks, entries, hold := fixtureChecks(), 0, 0
 	for name, list := range lists {
 		check, known := checks[name]
 		if !known {
@@ -131,10 +131,13 @@ func TestFixtures(t *testing.T) {
 		for _, e := range list {
 			entries++
 			label, _ := json.Marshal(e)
-			t.Run(name+"/"+string(label[:min(len(label), 80)]), func(t *testing.T) { check(t, e) })
+			if t.Run(name+"/"+string(label[:min(len(label), 80)]), func(t *testing.T) { check(t, e) }) {
+				hold++
+			}
 		}
 	}
 	t.Logf("%d entries in %d lists", entries, len(lists))
+	datatest.Quality(t, "sdk_fetch_semver_fixtures", datatest.Share(hold, entries), 1)
 }
 
 func checkRangeParse(t *testing.T, e entry) {
