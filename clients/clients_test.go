@@ -9,6 +9,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,7 +33,7 @@ var update = flag.Bool("update", false, "write the generated clients anew")
 
 // yard serves the API, if it works with a worker that answers searches: "fail"
 // fails.
-func yard(t *testing.T, works bool) (url, key string) {
+func yard(t *testing.T, works bool) (at yardAt) {
 	t.Helper()
 	b := brokertest.Start(t)
 	c, err := client.New(b, client.DefaultConfig())
@@ -38,8 +41,10 @@ func yard(t *testing.T, works bool) (url, key string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_, key, err = keys.New(b).Add(t.Context(), keys.Key{Name: "test", Actions: []keys.Action{keys.Admin}})
-	if err != nil {
+	if _, at.key, err = keys.New(b).Add(t.Context(), keys.Key{Name: "test", Actions: []keys.Action{keys.Admin}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, at.slow, err = keys.New(b).Add(t.Context(), keys.Key{Name: "slow", Actions: []keys.Action{keys.Read}, Rate: 0.2}); err != nil {
 		t.Fatal(err)
 	}
 	doorKeys, err := api.OpenKeys(t.Context(), b, c)
@@ -53,12 +58,59 @@ func yard(t *testing.T, works bool) (url, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h)
-	t.Cleanup(server.Close)
+	serve := func(h http.Handler) string {
+		server := httptest.NewServer(h)
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	at.url, at.cut = serve(h), serve(cutting(h, &at.cuts))
+	over := make(chan struct{})
+	at.mute = serve(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
+	t.Cleanup(func() { close(over) })
 	if works {
 		work(t, b)
 	}
-	return server.URL, key
+	return at
+}
+
+// yardAt is where a yard is served, and by which keys: one for all, and one
+// that may ask every five seconds.
+type yardAt struct {
+	url, key, slow string
+	// cut is a network that cuts each stream once, and counts that; mute one
+	// from which nothing comes.
+	cut, mute string
+	cuts      *atomic.Int32
+}
+
+// cutting ends the connection of each stream as its first bytes would go out,
+// once.
+func cutting(next http.Handler, cuts **atomic.Int32) http.Handler {
+	*cuts = new(atomic.Int32)
+	var known sync.Map
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/events") || strings.HasSuffix(r.URL.Path, "/results") {
+			if _, again := known.LoadOrStore(r.URL.Path, true); !again {
+				w = &cutWriter{w, *cuts}
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type cutWriter struct {
+	http.ResponseWriter
+	cuts *atomic.Int32
+}
+
+func (w *cutWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *cutWriter) Write(p []byte) (int, error) {
+	if conn, _, err := http.NewResponseController(w.ResponseWriter).Hijack(); err == nil {
+		w.cuts.Add(1)
+		conn.Close()
+	}
+	return w.ResponseWriter.Write(p)
 }
 
 func work(t *testing.T, b *broker.Broker) {
@@ -90,8 +142,7 @@ func work(t *testing.T, b *broker.Broker) {
 // TestGenerated holds the clients to the API's description.
 func TestGenerated(t *testing.T) {
 	t.Parallel()
-	url, _ := yard(t, false)
-	answer, err := http.Get(url + "/openapi.json")
+	answer, err := http.Get(yard(t, false).url + "/openapi.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,13 +178,16 @@ func run(t *testing.T, program string, args ...string) {
 	if err != nil {
 		t.Skipf("%s is not on PATH", program)
 	}
-	url, key := yard(t, true)
+	at := yard(t, true)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = append(os.Environ(), "YARD_URL="+url, "YARD_KEY="+key, "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Env = append(os.Environ(), "YARD_URL="+at.url, "YARD_KEY="+at.key, "YARD_SLOW_KEY="+at.slow, "YARD_CUT_URL="+at.cut, "YARD_MUTE_URL="+at.mute, "PYTHONDONTWRITEBYTECODE=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v\n%s", program, err, out)
+	}
+	if n := at.cuts.Load(); n < 2 {
+		t.Errorf("%s: %d streams were cut, want two", program, n)
 	}
 }
 

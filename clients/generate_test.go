@@ -216,7 +216,7 @@ func typescript(s spec) (code, types string) {
 		"export class Problem extends Error { status: number; detail: string; fields: Field[]; requestId?: string; retryAfter?: number }\n" +
 		"export class TaskError extends Error { task: Task }\n" +
 		"export interface Call { signal?: AbortSignal }\n\nexport class Jobyard {\n" +
-		"  constructor(config: { url: string; key?: string; patience?: number; fetch?: typeof fetch });\n" +
+		"  constructor(config: { url: string; key?: string; patience?: number; timeout?: number; fetch?: typeof fetch });\n" +
 		"  /** The task once it is final. */\n  wait(id: string, call?: Call): Promise<Task>;\n" +
 		"  /** Hands a task over and gives its result; a task that failed throws TaskError. */\n" +
 		"  do(kind: \"search\", payload: SearchPayload, options?: Options, call?: Call): Promise<SearchResult>;\n" +

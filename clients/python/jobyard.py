@@ -10,6 +10,7 @@ above the types is written by hand.
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -46,6 +47,14 @@ class TaskError(Exception):
         self.task = task
 
 
+MAX_FRUITLESS = 5  # how often in a row a stream may break off and bring nothing
+
+
+def _passing(e: Exception) -> bool:
+    """Tells of failures that may pass: of the network, or of a yard that is full or away."""
+    return not isinstance(e, Problem) or e.status in (429, 503)
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args):  # a key must not travel on
         return None
@@ -53,7 +62,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 class Base:
     """url: the API's address. key: its key, if it asks for one. patience: seconds
-    to go on for while it is full or away. timeout: seconds for one answer."""
+    to go on for while it is full or away. timeout: seconds for one answer, and
+    for silence in a stream."""
 
     def __init__(self, url: str, key: str | None = None, patience: float = 0, timeout: float = 90, context=None):
         self._url, self._key, self._patience, self._timeout = url.rstrip("/"), key, patience, timeout
@@ -104,12 +114,10 @@ class Base:
             try:
                 with self._ask(method, path, **options) as answer:
                     return answer.read() if answer.status != 304 else b""
-            except (Problem, OSError) as e:
-                after = wait
-                if isinstance(e, Problem):
-                    if e.status not in (429, 503):
-                        raise
-                    after = max(wait, e.retry_after or 0)
+            except (Problem, OSError, http.client.HTTPException) as e:
+                if not _passing(e):
+                    raise
+                after = max(wait, getattr(e, "retry_after", None) or 0)
                 if time.monotonic() + after > until:
                     raise
             time.sleep(after)
@@ -118,40 +126,54 @@ class Base:
     def _lines(self, method: str, path: str, query=None, **options) -> Iterator[Any]:
         following, fruitless = int((query or {}).get("from") or 0), 0
         while True:
-            start, ended = following, True
-            with self._ask(method, path, query={**(query or {}), "from": following}, **options) as answer:
-                for line in answer:
-                    if not line.strip():
-                        continue
-                    value = json.loads(line)
-                    if isinstance(value.get("next"), int):
-                        ended = False
-                        break
-                    following += 1
-                    yield value
-            if ended:
-                return
+            start, broken = following, None
+            try:
+                with self._ask(method, path, query={**(query or {}), "from": following}, **options) as answer:
+                    for line in answer:
+                        if not line.strip():
+                            continue
+                        value = json.loads(line)
+                        if isinstance(value.get("next"), int):
+                            broken = OSError("the stream of results ends again and again")
+                            break
+                        following += 1
+                        yield value
+            except (Problem, OSError, http.client.HTTPException) as e:
+                if not _passing(e):
+                    raise
+                broken = e
+            if broken is None:
+                # http.client takes a connection that is cut between two chunks for the end.
+                if following >= self._send("GET", path.removesuffix("/results"))["total"]:
+                    return
+                broken = OSError("the stream of results broke off")
             fruitless = 0 if following > start else fruitless + 1
-            if fruitless == 5:
-                raise OSError("the stream of results ends again and again")
-            time.sleep(1)
+            if fruitless == MAX_FRUITLESS:
+                raise broken
+            time.sleep(max(1, getattr(broken, "retry_after", None) or 0))
 
     def _events(self, method: str, path: str, headers=None, **options) -> Iterator[Any]:
         """A task at each of its changes; where the stream ends before the task, it is asked for again."""
-        last = (headers or {}).get("Last-Event-ID")
+        last, fruitless = (headers or {}).get("Last-Event-ID"), 0
         while True:
-            with self._ask(method, path, headers={**(headers or {}), "Last-Event-ID": last}, **options) as answer:
-                if answer.status == 204:
-                    return
-                for line in answer:
-                    name, _, value = line.decode().rstrip("\n").partition(": ")
-                    if name == "id":
-                        last = value
-                    if name == "data":
-                        task = json.loads(value)
-                        yield task
-                        if task["state"] in FINAL:
-                            return
+            try:
+                with self._ask(method, path, headers={**(headers or {}), "Last-Event-ID": last}, **options) as answer:
+                    if answer.status == 204:
+                        return
+                    for line in answer:
+                        name, _, value = line.decode().rstrip("\n").partition(": ")
+                        if name == "id":
+                            last = value
+                        if name == "data":
+                            fruitless = 0
+                            task = json.loads(value)
+                            yield task
+                            if task["state"] in FINAL:
+                                return
+            except (Problem, OSError, http.client.HTTPException) as e:
+                fruitless += 1
+                if not _passing(e) or fruitless == MAX_FRUITLESS:
+                    raise
             time.sleep(2)
 
     def wait(self, id: str, timeout: float | None = None) -> Task:

@@ -63,5 +63,26 @@ class Test(unittest.TestCase):
         self.assertEqual(len(self.yard.get_kinds()["kinds"]), 4)
         self.assertEqual(self.yard.healthz()["status"], "ok")
 
+    def test_full(self):
+        slow = os.environ["YARD_SLOW_KEY"]
+        with self.assertRaises(Problem) as refused:
+            for _ in range(50):
+                Jobyard(URL, key=slow).get_queues()
+        self.assertEqual(refused.exception.status, 429)
+        self.assertGreaterEqual(refused.exception.retry_after, 1)
+        self.assertEqual(len(Jobyard(URL, key=slow, patience=30).get_queues()["queues"]), 8)
+
+    def test_cut_streams_go_on(self):
+        cut = Jobyard(os.environ["YARD_CUT_URL"], key=KEY)
+        task = self.yard.post_task({"kind": "search", "payload": {"query": "maps"}})
+        self.assertEqual([t["state"] for t in cut.get_events(task["id"])][-1], "completed")
+        batch = self.yard.post_batch({"tasks": [{"kind": "search", "payload": {"query": q}} for q in "abc"]})
+        titles = [t["result"]["hits"][0]["title"] for t in cut.get_batch_results(batch["id"])]
+        self.assertEqual(titles, ["a", "b", "c"])
+
+    def test_silence(self):
+        with self.assertRaises(OSError):
+            Jobyard(os.environ["YARD_MUTE_URL"], timeout=0.2).get_queues()
+
 
 unittest.main()

@@ -446,7 +446,7 @@ export class TaskError extends Error { task: Task }
 export interface Call { signal?: AbortSignal }
 
 export class Jobyard {
-  constructor(config: { url: string; key?: string; patience?: number; fetch?: typeof fetch });
+  constructor(config: { url: string; key?: string; patience?: number; timeout?: number; fetch?: typeof fetch });
   /** The task once it is final. */
   wait(id: string, call?: Call): Promise<Task>;
   /** Hands a task over and gives its result; a task that failed throws TaskError. */

@@ -48,3 +48,22 @@ assert.equal(await yard.deleteDeadLetter({ id: "dead-2" }), undefined);
 const bytes = new Uint8Array([0, 255, 10]);
 const { sha256 } = await yard.postBlob({ body: bytes });
 assert.deepEqual(await yard.getBlob({ sha: sha256 }), bytes);
+
+// A full yard says when to come again: with patience the client does.
+const { YARD_URL: url, YARD_SLOW_KEY: slow } = process.env;
+let refused;
+for (let i = 0; i < 50 && !refused; i++) refused = await new Jobyard({ url, key: slow }).getQueues().then(() => undefined, (e) => e);
+assert.ok(refused instanceof Problem && refused.status === 429 && refused.retryAfter >= 1);
+assert.equal((await new Jobyard({ url, key: slow, patience: 30 }).getQueues()).queues.length, 8);
+
+// Streams that the network cuts go on where they were.
+const cut = new Jobyard({ url: process.env.YARD_CUT_URL, key: process.env.YARD_KEY });
+const seen = [];
+for await (const t of cut.getEvents({ id: "order-1" })) seen.push(t.state);
+assert.deepEqual(seen, ["completed"]);
+const again = [];
+for await (const t of cut.getBatchResults({ id: batch.id })) again.push(t.result.hits[0].title);
+assert.deepEqual(again, ["a", "b", "c"]);
+
+// One that never answers is not waited for.
+await assert.rejects(new Jobyard({ url: process.env.YARD_MUTE_URL, timeout: 0.2 }).getQueues(), { name: "TimeoutError" });

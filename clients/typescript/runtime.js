@@ -30,15 +30,35 @@ const pause = (ms, signal) => new Promise((resolve, reject) => {
   signal?.addEventListener("abort", stop, { once: true });
 });
 
+/** Tells of failures that may pass: of the network, or of a yard that is full or away. */
+const passing = (e, signal) => !signal?.aborted && (!(e instanceof Problem) || e.status === 429 || e.status === 503);
+
+/** A signal that also aborts once nothing has come for so many seconds. */
+const watchdog = (signal, seconds) => {
+  const silent = new AbortController();
+  let timer;
+  const alive = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silent.abort(new DOMException(`no answer within ${seconds} s`, "TimeoutError")), seconds * 1000);
+  };
+  alive();
+  return { signal: signal ? AbortSignal.any([signal, silent.signal]) : silent.signal, alive, end: () => clearTimeout(timer) };
+};
+
+/** How often in a row a stream may break off and bring nothing. */
+const maxFruitless = 5;
+
 const final = (state) => state === "completed" || state === "archived" || state === "canceled";
 
 export class Base {
   /** url: the API's address; key: its key, if it asks for one; patience: seconds
-   * to go on for while it is full or away; fetch: another than the global one. */
-  constructor({ url, key, patience = 0, fetch = globalThis.fetch }) {
+   * to go on for while it is full or away; timeout: seconds for one answer, and
+   * for silence in a stream; fetch: another than the global one. */
+  constructor({ url, key, patience = 0, timeout = 90, fetch = globalThis.fetch }) {
     this.url = url.replace(/\/+$/, "");
     this.key = key;
     this.patience = patience;
+    this.timeout = timeout;
     this.fetch = fetch;
   }
 
@@ -72,15 +92,30 @@ export class Base {
     }
     const until = Date.now() + this.patience * 1000;
     for (let wait = 0.1; ; wait = Math.min(2 * wait, 5)) {
+      const dog = watchdog(options.signal, this.timeout);
       try {
-        const answer = await this._ask(method, path, options);
+        const answer = await this._ask(method, path, { ...options, signal: dog.signal });
         return answer.status === 304 ? undefined : await read(answer);
       } catch (e) {
-        if (options.signal?.aborted || (e instanceof Problem && e.status !== 429 && e.status !== 503)) throw e;
+        if (!passing(e, options.signal)) throw e;
         const after = Math.max(wait, e.retryAfter ?? 0) * 1000;
         if (Date.now() + after > until) throw e;
         await pause(after, options.signal);
+      } finally {
+        dog.end();
       }
+    }
+  }
+
+  /** The lines of one answer. */
+  async *_stream(method, path, options) {
+    const dog = watchdog(options.signal, this.timeout);
+    try {
+      const answer = await this._ask(method, path, { ...options, signal: dog.signal });
+      if (answer.status !== 204) yield* lines(answer.body, dog.alive);
+      return answer.status;
+    } finally {
+      dog.end();
     }
   }
 
@@ -88,32 +123,46 @@ export class Base {
     let next = options.query?.from ?? 0;
     for (let fruitless = 0; ;) {
       const from = next;
-      const answer = await this._ask(method, path, { ...options, query: { ...options.query, from } });
-      let ended = true;
-      for await (const line of lines(answer.body)) {
-        const value = JSON.parse(line);
-        if (typeof value.next === "number") { ended = false; break; }
-        next++;
-        yield value;
+      let broken;
+      try {
+        for await (const line of this._stream(method, path, { ...options, query: { ...options.query, from } })) {
+          const value = JSON.parse(line);
+          if (typeof value.next === "number") { broken = new Error("the stream of results ends again and again"); break; }
+          next++;
+          yield value;
+        }
+      } catch (e) {
+        if (!passing(e, options.signal)) throw e;
+        broken = e;
       }
-      if (ended) return;
+      if (!broken) return;
       fruitless = next > from ? 0 : fruitless + 1;
-      if (fruitless === 5) throw new Error("the stream of results ends again and again");
-      await pause(1000, options.signal);
+      if (fruitless === maxFruitless) throw broken;
+      await pause(Math.max(1, broken.retryAfter ?? 0) * 1000, options.signal);
     }
   }
 
   /** A task at each of its changes; where the stream ends before the task, it is asked for again. */
   async *_events(method, path, options = {}) {
-    for (let last = options.headers?.["Last-Event-ID"]; ;) {
-      const answer = await this._ask(method, path, { ...options, headers: { ...options.headers, "Last-Event-ID": last } });
-      if (answer.status === 204) return;
-      for await (const line of lines(answer.body)) {
-        if (line.startsWith("id: ")) last = line.slice(4);
-        if (!line.startsWith("data: ")) continue;
-        const task = JSON.parse(line.slice(6));
-        yield task;
-        if (final(task.state)) return;
+    let last = options.headers?.["Last-Event-ID"];
+    for (let fruitless = 0; ;) {
+      const stream = this._stream(method, path, { ...options, headers: { ...options.headers, "Last-Event-ID": last } });
+      try {
+        for (;;) {
+          const { value, done } = await stream.next();
+          if (done && value === 204) return;
+          if (done) break;
+          if (value.startsWith("id: ")) last = value.slice(4);
+          if (!value.startsWith("data: ")) continue;
+          fruitless = 0;
+          const task = JSON.parse(value.slice(6));
+          yield task;
+          if (final(task.state)) return;
+        }
+      } catch (e) {
+        if (!passing(e, options.signal) || ++fruitless === maxFruitless) throw e;
+      } finally {
+        await stream.return();
       }
       await pause(2000, options.signal);
     }
@@ -139,10 +188,11 @@ export class Base {
   }
 }
 
-async function* lines(stream) {
+async function* lines(stream, alive) {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of stream) {
+    alive();
     rest += decoder.decode(chunk, { stream: true });
     const all = rest.split("\n");
     rest = all.pop();
