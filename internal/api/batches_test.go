@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jobyard/jobyard/client"
@@ -137,6 +139,27 @@ func TestBatches_StopEndsAStream(t *testing.T) {
 	if lines.Scan() {
 		t.Errorf("got %s after the end", lines.Text())
 	}
+}
+
+// A quiet stream shows that it lives, by what no reader of JSON stumbles over.
+func TestLineWriter_Beats(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &strict{ResponseRecorder: httptest.NewRecorder()}
+		l := newLineWriter(w)
+		<-time.After(4*heartbeat + time.Second)
+		l.write(tasks.Task{ID: "x"})
+		<-time.After(heartbeat + time.Second)
+		l.close()
+		if w.ended {
+			t.Error("its deadline passed while nothing was written")
+		}
+		var task tasks.Task
+		line, rest, _ := strings.Cut(w.Body.String(), "\n")
+		if err := json.Unmarshal([]byte(line), &task); err != nil || task.ID != "x" || !strings.HasPrefix(line, "    {") || rest != " " {
+			t.Errorf("got %q (%v), want a space each %s", w.Body, err, heartbeat)
+		}
+	})
 }
 
 func TestResult_ETag(t *testing.T) {

@@ -40,7 +40,7 @@ type streamEnd struct {
 func (s *server) registerBatchResults() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "get-batch-results", Method: http.MethodGet, Path: "/v1/batches/{id}/results", Summary: "Stream a batch's tasks", Tags: []string{"batches"},
-		Description: "NDJSON: the tasks in their order, each once it is final. A task that is no longer kept has an empty state and the " +
+		Description: "NDJSON: the tasks in their order, each once it is final; spaces before a line while nothing ends. A task that is no longer kept has an empty state and the " +
 			"error not_found. If the stream ends before the batch, its last line is `{\"next\": n, \"error\": {…}}`: go on with `?from=n`.",
 		Errors: []int{401, 403, 404, 422, 503},
 		Responses: map[string]*huma.Response{"200": {Description: "A task a line.", Content: map[string]*huma.MediaType{
@@ -99,19 +99,21 @@ func (s *server) stream(ctx context.Context, l *lineWriter, in *batchResultsInpu
 }
 
 // lineWriter writes JSON lines and sees to it that none lies in a buffer for
-// long.
+// long, and that proxies and clients see a quiet stream live: by spaces, which
+// JSON allows before a value.
 type lineWriter struct {
 	mu      sync.Mutex
 	w       http.ResponseWriter
 	control *http.ResponseController
 	fresh   bool // something was written since the last flush
+	written time.Time
 	failed  bool
 	end     chan struct{}
 	ended   sync.WaitGroup
 }
 
 func newLineWriter(w http.ResponseWriter) *lineWriter {
-	l := &lineWriter{w: w, control: http.NewResponseController(w), fresh: true, end: make(chan struct{})}
+	l := &lineWriter{w: w, control: http.NewResponseController(w), fresh: true, written: time.Now(), end: make(chan struct{})}
 	l.ended.Go(l.flushing)
 	return l
 }
@@ -132,15 +134,27 @@ func (l *lineWriter) flushing() {
 func (l *lineWriter) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if time.Since(l.written) >= heartbeat && !l.failed {
+		l.put([]byte(" "))
+	}
 	if l.fresh && !l.failed {
 		l.fresh = false
-		l.deadline()
+		l.deadline(streamWrite)
 		l.failed = l.control.Flush() != nil
+		l.deadline(0)
 	}
 }
 
 // deadline gives the client time anew: the server's own is for whole answers.
-func (l *lineWriter) deadline() { _ = l.control.SetWriteDeadline(time.Now().Add(streamWrite)) } // test recorders have none
+// 0 is none: HTTP/2 ends a stream whose deadline passes, also if nothing is
+// written.
+func (l *lineWriter) deadline(d time.Duration) {
+	var until time.Time
+	if d > 0 {
+		until = time.Now().Add(d)
+	}
+	_ = l.control.SetWriteDeadline(until) // test recorders have none
+}
 
 func (l *lineWriter) write(v any) bool {
 	raw, err := json.Marshal(v)
@@ -150,11 +164,15 @@ func (l *lineWriter) write(v any) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.failed {
-		l.deadline()
-		_, err = l.w.Write(append(raw, '\n'))
-		l.fresh, l.failed = true, err != nil
+		l.put(append(raw, '\n'))
 	}
 	return !l.failed
+}
+
+func (l *lineWriter) put(raw []byte) {
+	l.deadline(streamWrite)
+	_, err := l.w.Write(raw)
+	l.fresh, l.failed, l.written = true, err != nil, time.Now()
 }
 
 func (l *lineWriter) close() {

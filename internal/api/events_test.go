@@ -239,11 +239,32 @@ func TestEvents_Bounded(t *testing.T) {
 func TestEvents_EndAfterTheirLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, start := httptest.NewRecorder(), time.Now()
+		w, start := &strict{ResponseRecorder: httptest.NewRecorder()}, time.Now()
 		e := &eventStream{w: w, control: http.NewResponseController(w)}
 		e.run(t.Context(), nil, func(ctx context.Context, _ chan<- tasks.Task) { <-ctx.Done() })
 		if took := time.Since(start); took != streamLimit || !strings.Contains(w.Body.String(), ":\n\n") {
 			t.Errorf("ended after %s with %q, want %s of heartbeats", took, w.Body, streamLimit)
 		}
+		if w.ended {
+			t.Error("its deadline passed while nothing was written")
+		}
 	})
+}
+
+// strict takes deadlines as HTTP/2 does: one that passes ends the stream, also
+// if nothing is written.
+type strict struct {
+	*httptest.ResponseRecorder
+	timer *time.Timer
+	ended bool
+}
+
+func (w *strict) SetWriteDeadline(until time.Time) error {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	if !until.IsZero() {
+		w.timer = time.AfterFunc(time.Until(until), func() { w.ended = true })
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -93,11 +94,10 @@ func TestHostile(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 1))
 	before := runtime.NumGoroutine()
-	n := 0
+	n, heap := 0, heapAfter(t, d, random, header)
 	for end := time.Now().Add(*hostileFor); time.Now().Before(end); n++ {
 		r := nonsense(random, header)
-		w := httptest.NewRecorder()
-		d.Config.Handler.ServeHTTP(w, r)
+		w := d.hostile(t, r)
 		// What the assistants' library refuses it refuses in words of its own.
 		refused := w.Code >= 400 && r.URL.Path != "/mcp"
 		if w.Code == 500 || w.Code > 503 || refused && r.Method != "HEAD" && !json.Valid(w.Body.Bytes()) || w.Header().Get("X-Request-Id") == "" {
@@ -106,6 +106,35 @@ func TestHostile(t *testing.T) {
 	}
 	t.Logf("%d requests", n)
 	brokertest.Until(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before+5 })
+	// What one request leaves behind, thousands would show.
+	if grown := heapAfter(t, d, random, header) - heap; grown > 8<<20 {
+		t.Errorf("the heap has grown by %d KiB in %d requests", grown>>10, n)
+	}
+}
+
+// hostile serves a request as the network would, but for a stream, which ends
+// soon: its caller goes.
+func (d *door) hostile(t *testing.T, r *http.Request) *httptest.ResponseRecorder {
+	ctx, gone := context.WithTimeout(t.Context(), 5*time.Second)
+	if strings.HasSuffix(r.URL.Path, "/events") || strings.HasSuffix(r.URL.Path, "/results") {
+		ctx, gone = context.WithTimeout(t.Context(), 5*time.Millisecond)
+	}
+	defer gone()
+	w := httptest.NewRecorder()
+	d.Config.Handler.ServeHTTP(w, r.WithContext(ctx))
+	return w
+}
+
+// heapAfter is the live heap in bytes after some requests.
+func heapAfter(t *testing.T, d *door, random *rand.Rand, header []string) int64 {
+	for range 200 {
+		d.hostile(t, nonsense(random, header))
+	}
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what pools hold goes with the second
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // nonsense is a request whose parts were good ones, until chance came.
@@ -131,20 +160,22 @@ func nonsense(random *rand.Rand, key []string) *http.Request {
 	}
 	body := pick(query("x"), `{"tasks":[`+queries(3)+`]}`, `{"kind":"document_parse","payload":{"source":{"text":"# x"},"index":true},"options":{"timeout":"1s","in":"1h"}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`,
-		strings.Repeat("[", 20000), "\xff\xfe", "", `{"tasks":[{}],"callback":{}}`)
+		strings.Repeat("[", 20000), "\xff\xfe", "", `{"tasks":[{}],"callback":{}}`,
+		`{"kind":"search","limit":3,"dry_run":true}`, `{"payload":{"query":"x"},"options":{"timeout":"1s"}}`)
 	path := pick("/v1/tasks", "/v1/tasks/x", "/v1/tasks/x/result", "/v1/batches", "/v1/batches/x", "/v1/batches/x/results", "/v1/queues", "/v1/kinds", "/v1/audit",
-		"/v1/webhooks", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries/x/retry", "/mcp", "/docs", "/openapi.json", "/healthz", "/")
+		"/v1/webhooks", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries/x/retry", "/mcp", "/v1/tasks/x/events", "/v1/blobs", "/v1/blobs/"+strings.Repeat("a", 64),
+		"/v1/dead", "/v1/dead/groups", "/v1/dead/x", "/v1/dead/x/replay", "/v1/dead/replay", "/v1/dead/delete", "/docs", "/openapi.json", "/healthz", "/")
 	r := httptest.NewRequest("GET", "http://127.0.0.1/", strings.NewReader(spoil(body)))
 	r.RemoteAddr = "127.0.0.1:1"
 	r.Method = pick("GET", "POST", "POST", "POST", "DELETE", "PUT", "HEAD", "OPTIONS", "PATCH", "X")
-	r.URL = &url.URL{Scheme: "http", Host: "127.0.0.1", Path: pick(path, path, spoil(path)), RawQuery: pick("", spoil("wait=1ms&from=1&limit=5&class=handed"), "wait=-1s", "%zz")}
+	r.URL = &url.URL{Scheme: "http", Host: "127.0.0.1", Path: pick(path, path, spoil(path)), RawQuery: pick("", spoil("wait=1ms&from=1&limit=5&class=handed"), spoil("kind=search&reason=timeout&since=1h&after=x"), "wait=-1s", "%zz")}
 	r.Header = http.Header{}
 	for name, value := range map[string]string{
 		"Content-Type":    pick("application/json", "application/json", "application/x-ndjson", "text/plain", spoil("application/json; charset=utf-8")),
 		"Accept":          pick("", "application/json, text/event-stream", "application/cbor", spoil("application/json;q=0.1, */*")),
 		"Accept-Encoding": pick("", "gzip", "zstd", spoil("gzip;q=0.5, zstd")), "Idempotency-Key": pick("", spoil("key-1")), "If-None-Match": pick("", spoil(`W/"x", *`)),
 		"X-Request-Id": pick("", spoil("id-1")), "Content-Encoding": pick("", "", "", "gzip"), "Origin": pick("", "", "", "https://evil.example"),
-		"Mcp-Session-Id": pick("", spoil("x")), "Mcp-Protocol-Version": pick("", "2025-06-18", spoil("2026-07-28")), "Forwarded": pick("", "for=1"),
+		"Last-Event-ID": pick("", spoil("0-0-pending-0")), "Mcp-Session-Id": pick("", spoil("x")), "Mcp-Protocol-Version": pick("", "2025-06-18", spoil("2026-07-28")), "Forwarded": pick("", "for=1"),
 	} {
 		if value != "" {
 			r.Header[name] = []string{value}
