@@ -73,6 +73,12 @@ func decodeStrict(raw []byte, into any) error {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return Invalid("", "must be a JSON object, got nothing")
 	}
+	if bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+		return Invalid("", "must be a JSON object, got null")
+	}
+	if err := checkText(raw); err != nil {
+		return err
+	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(into)
@@ -80,7 +86,7 @@ func decodeStrict(raw []byte, into any) error {
 		if _, extra := dec.Token(); extra != io.EOF {
 			return Invalid("", fmt.Sprintf("must be one JSON value, found more at byte %d", dec.InputOffset()))
 		}
-		return nil
+		return checkNames(raw)
 	}
 	var wrong *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
@@ -88,6 +94,8 @@ func decodeStrict(raw []byte, into any) error {
 	switch {
 	case errors.As(err, &in):
 		return in
+	case errors.As(err, &wrong) && wrong.Type == durationType:
+		return Invalid(wrong.Field, fmt.Sprintf(`must be text with a unit as "30s" or "1.5m", got %s`, clip(wrong.Value, 40)))
 	case errors.As(err, &wrong):
 		return Invalid(wrong.Field, fmt.Sprintf("must be %s, got %s", jsonName(wrong.Type.Kind().String()), wrong.Value))
 	case errors.As(err, &syntax):

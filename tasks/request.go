@@ -3,7 +3,7 @@ package tasks
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -234,6 +234,8 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // MarshalText implements encoding.TextMarshaler.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
+var durationType = reflect.TypeFor[Duration]()
+
 // UnmarshalJSON reads "1.5s"; a bare number is refused, because its unit
 // would be a guess.
 func (d *Duration) UnmarshalJSON(raw []byte) error {
@@ -243,7 +245,8 @@ func (d *Duration) UnmarshalJSON(raw []byte) error {
 	}
 	v, err := time.ParseDuration(strings.Trim(s, `"`))
 	if err != nil || !strings.HasPrefix(s, `"`) {
-		return Invalid("options", fmt.Sprintf(`durations must be text with a unit as "30s" or "1.5m", got %s`, clip(s, 40)))
+		// The decoder adds the field to an error of this type, and to no other.
+		return &json.UnmarshalTypeError{Value: s, Type: durationType}
 	}
 	*d = Duration(v)
 	return nil

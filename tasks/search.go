@@ -3,6 +3,7 @@ package tasks
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // SearchPayload is a query over the library.
@@ -33,7 +34,7 @@ func SearchFields() []string { return []string{"collection", "language", "conten
 // Validate implements Payload.
 func (p SearchPayload) Validate() error {
 	var f faults
-	f.check(p.Query != "", "query", "must not be empty")
+	f.check(strings.TrimSpace(p.Query) != "", "query", "must not be empty")
 	f.check(len(p.Query) <= 1000, "query", "must not be over 1000 bytes, got %d", len(p.Query))
 	checkName(&f, "collection", p.Collection)
 	f.check(p.Limit >= 0 && p.Limit <= 100, "limit", "must be from 1 to 100, got %d", p.Limit)

@@ -32,7 +32,7 @@ func TestRequest_CheckNamesTheField(t *testing.T) {
 		{"parameters that are no object", `{"kind":"config_gen","payload":{"template":"x","parameters":[1]}}`, "payload.parameters", "an object"},
 		{"a climbing path", `{"kind":"config_gen","payload":{"template":"x","existing":{"../a":"b"}}}`, "payload.existing", "relative"},
 		{"a negative timeout", `{"kind":"search","payload":{"query":"a"},"options":{"timeout":"-1s"}}`, "options.timeout", "from 1ms to 2m0s"},
-		{"a timeout without a unit", `{"kind":"search","payload":{"query":"a"},"options":{"timeout":30}}`, "options", `"30s"`},
+		{"a timeout without a unit", `{"kind":"search","payload":{"query":"a"},"options":{"timeout":30}}`, "options.timeout", `must be text with a unit as "30s" or "1.5m", got 30`},
 		{"another kind's queue", `{"kind":"search","payload":{"query":"a"},"options":{"queue":"sdk_fetch"}}`, "options.queue", `"search:bulk"`},
 		{"too many retries", `{"kind":"search","payload":{"query":"a"},"options":{"max_retry":26}}`, "options.max_retry", "0 to 25"},
 		{"a bad id", `{"kind":"search","payload":{"query":"a"},"options":{"id":"a b"}}`, "options.id", "letters"},

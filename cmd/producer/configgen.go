@@ -65,7 +65,7 @@ func parameters(texts, values []string) (json.RawMessage, error) {
 	root := map[string]any{}
 	for _, pair := range texts {
 		name, text, ok := strings.Cut(pair, "=")
-		if !ok {
+		if !ok || name == "" {
 			return nil, config.Usage("--set must be NAME=TEXT, got %q", pair)
 		}
 		if err := put(root, name, text); err != nil {
@@ -74,7 +74,7 @@ func parameters(texts, values []string) (json.RawMessage, error) {
 	}
 	for _, pair := range values {
 		name, text, ok := strings.Cut(pair, "=")
-		if !ok || !json.Valid([]byte(text)) {
+		if !ok || name == "" || !json.Valid([]byte(text)) {
 			return nil, config.Usage("--set-json must be NAME=JSON, got %q", pair)
 		}
 		if err := put(root, name, json.RawMessage(text)); err != nil {

@@ -49,6 +49,8 @@ func payload(c *cli.Context) ([]byte, error) {
 		return nil, config.Usage("--payload is missing: give JSON, @FILE, or - for standard input")
 	case p == "-":
 		return config.ReadInput("-", c.App.Reader, tasks.MaxPayloadBytes)
+	case p == "@":
+		return nil, config.Usage("--payload @ lacks the file: give JSON, @FILE, or - for standard input")
 	case p[0] == '@':
 		return config.ReadInput(p[1:], c.App.Reader, tasks.MaxPayloadBytes)
 	default:

@@ -39,7 +39,8 @@ func parse(c *cli.Context) error {
 		Filename: c.String("filename"), ContentType: c.String("content-type"),
 	}
 	name := c.Args().First()
-	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
+	// The contract says which addresses are taken.
+	if strings.Contains(name, "://") {
 		p.Source.URL = name
 	} else {
 		data, err := config.ReadInput(name, c.App.Reader, tasks.MaxPayloadBytes)

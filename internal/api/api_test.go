@@ -239,7 +239,7 @@ func TestBadRequests(t *testing.T) {
 		"list field":        {"POST", "/v1/tasks", `{"kind":"sdk_fetch","payload":{"ecosystem":"go","name":"x","include":["api","all"]}}`, nil, 422, "payload.include[1]", ""},
 		"unknown field":     {"POST", "/v1/tasks", `{"kind":"search","payload":{"query":"x"},"hue":1}`, nil, 422, "hue", "not a field"},
 		"negative timeout":  {"POST", "/v1/tasks", `{"kind":"search","payload":{"query":"x"},"options":{"timeout":"-1s"}}`, nil, 422, "options.timeout", "from 1ms"},
-		"unit missing":      {"POST", "/v1/tasks", `{"kind":"search","payload":{"query":"x"},"options":{"timeout":5}}`, nil, 422, "options", "with a unit"},
+		"unit missing":      {"POST", "/v1/tasks", `{"kind":"search","payload":{"query":"x"},"options":{"timeout":5}}`, nil, 422, "options.timeout", "with a unit"},
 		"bad wait":          {"POST", "/v1/tasks?wait=soon", query("x"), nil, 422, "wait", "from 0s to 1m0s"},
 		"long wait":         {"POST", "/v1/tasks?wait=61s", query("x"), nil, 422, "wait", ""},
 		"negative wait":     {"GET", "/v1/tasks/x?wait=-1s", "", nil, 422, "wait", ""},

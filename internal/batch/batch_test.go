@@ -143,7 +143,7 @@ func TestRun_EachLineHasItsAnswer(t *testing.T) {
 		{"search", "", ""},
 		{"search", "options.id", "line 13"},
 		{"", "line", "line 14"},
-		{"", "kind", "line 15"},
+		{"", "line", "line 15: line: must be a JSON object, got null"},
 		{"", "line", "line 16: line: must not be over"},
 		{"search", "", ""},
 	}

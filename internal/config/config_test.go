@@ -68,9 +68,13 @@ func TestRun_WrongUsageIsCode2(t *testing.T) {
 	}{
 		{nil, "which command?"},
 		{[]string{"statsu"}, `Did you mean "status"?`},
-		{[]string{"status", "--nope"}, "-nope"},
-		{[]string{"status", "--timeout", "soon"}, `"soon"`},
-		{[]string{"status", "--timeout"}, "timeout"},
+		{[]string{"status", "--nope"}, "there is no flag --nope; see prog status --help"},
+		{[]string{"status", "--timeout", "soon"}, `--timeout must be a duration with a unit, as 30s, 5m or 1h30m, got "soon"`},
+		{[]string{"status", "--timeout=10"}, `--timeout must be a duration with a unit, as 30s, 5m or 1h30m, got "10"`},
+		{[]string{"status", "--timeout"}, "--timeout needs a value"},
+		{[]string{"status", "--redis-max-open", "1.5"}, `--redis-max-open must be a whole number, got "1.5"`},
+		{[]string{"status", "--json=perhaps"}, `--json must be true or false, got "perhaps"`},
+		{[]string{"status", "---x"}, "write -- before arguments"},
 		{[]string{"status", "--redis-max-open", "0"}, "max open must be from 1 to 1000, got 0"},
 		{[]string{"status", "--redis-url", "http://u:secret@h"}, "unknown scheme"},
 		{[]string{"status", "--redis-url", "redis://u:secret@h:port"}, "cannot be read"},
@@ -115,7 +119,7 @@ func TestRun_TheEnvironmentCounts(t *testing.T) {
 	}
 	t.Setenv("JOBYARD_QUEUE_LIMIT", "many")
 	errs.Reset()
-	if code := Run(t.Context(), program(&got), []string{"status"}, Streams{Out: &bytes.Buffer{}, Err: &errs}); code != ExitUsage || !strings.Contains(errs.String(), "JOBYARD_QUEUE_LIMIT") {
+	if code := Run(t.Context(), program(&got), []string{"status"}, Streams{Out: &bytes.Buffer{}, Err: &errs}); code != ExitUsage || !strings.Contains(errs.String(), `JOBYARD_QUEUE_LIMIT must be a whole number, got "many"`) {
 		t.Errorf("bad variable: got code %d, %s", code, &errs)
 	}
 }

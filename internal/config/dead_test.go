@@ -28,7 +28,7 @@ func TestRun_CommandsBelowCommands(t *testing.T) {
 	for line, want := range map[string]string{
 		"dead list --kind search a":    "dead list search a",
 		"--kind search dead list a":    "dead list search a",
-		"dead --kind=search list a -b": "flag provided but not defined: -b",
+		"dead --kind=search list a -b": "there is no flag --b",
 		"dead list a --kind search":    "dead list search a",
 		"dead list -- --kind":          "dead list  --kind",
 		"dead show a list":             "dead show  a list",
@@ -36,7 +36,7 @@ func TestRun_CommandsBelowCommands(t *testing.T) {
 		"dead":                         "dead: which command?",
 		"dead lits":                    `there is no command "lits" below dead`,
 		"dead --help":                  "",
-		"dead list --limit x":          "invalid value",
+		"dead list --limit x":          "--limit must be a whole number",
 	} {
 		var out, errs bytes.Buffer
 		got := ""

@@ -72,7 +72,7 @@ func showVersion(c *cli.Context) error {
 	return err
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error { return wrong(err) }
+func usageError(c *cli.Context, err error, _ bool) error { return misuse(c, err) }
 
 // unknownCommand is what a program without an action of its own does.
 func unknownCommand(c *cli.Context) error {

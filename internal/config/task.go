@@ -33,6 +33,9 @@ func TaskOptions(c *cli.Context) (tasks.Options, error) {
 			return o, Usage("--%s must not be 0", name)
 		}
 	}
+	if c.IsSet("id") && o.ID == "" {
+		return o, Usage("--id must not be empty: an empty one would not make the call idempotent")
+	}
 	if c.IsSet("max-retry") {
 		n := c.Int("max-retry")
 		o.MaxRetry = &n
