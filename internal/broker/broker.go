@@ -79,7 +79,7 @@ type UnavailableError struct {
 
 // Error says where, why and what to do.
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("redis at %s: %v; %s", e.Place, e.Err, e.Hint)
+	return fmt.Sprintf("redis at %s: %s; %s", e.Place, strings.TrimSuffix(e.Err.Error(), "."), e.Hint)
 }
 
 // Unwrap returns the cause.
@@ -181,6 +181,9 @@ func (b *Broker) Ping(ctx context.Context) error {
 	return b.Explain(b.client.Ping(ctx).Err())
 }
 
+// noTLS is the hint where an encrypted connection gets no fitting answer.
+const noTLS = "does it speak TLS? Without it the address begins with redis://"
+
 // Explain turns an error of the connection into an *UnavailableError with a
 // hint; other errors, and nil, come back as they are.
 func (b *Broker) Explain(err error) error {
@@ -193,6 +196,9 @@ func (b *Broker) Explain(err error) error {
 	hint := ""
 	var netErr net.Error
 	msg := err.Error()
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer in time (%w)", err)
+	}
 	switch {
 	case strings.HasPrefix(msg, "NOAUTH"), strings.Contains(msg, "without any password"), strings.Contains(msg, "NOAUTH"):
 		hint = "it wants a password: put it into the address, as redis://:PASSWORD@host:port"
@@ -218,6 +224,13 @@ func (b *Broker) Explain(err error) error {
 		strings.Contains(msg, "EOF"), strings.Contains(msg, "connection re"), strings.Contains(msg, "broken pipe"),
 		strings.Contains(msg, "no such host"), strings.Contains(msg, "sentinel"), strings.Contains(msg, "CLUSTER"):
 		hint = "start Redis there, or give another address with --redis-url or REDIS_URL"
+		if b.options.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded) {
+			hint = noTLS
+		}
+	case strings.Contains(msg, "tls: first record"):
+		hint = noTLS
+	case strings.Contains(msg, "x509:"):
+		hint = "its certificate must name the host of the address and be one that this machine trusts (SSL_CERT_FILE names more)"
 	default:
 		return err
 	}
