@@ -37,11 +37,18 @@ func readFrontMatter(b *builder, front string) (ok bool) {
 	if fields == nil {
 		return strings.TrimSpace(front) == ""
 	}
+	useFields(b, fields)
+	return true
+}
+
+// useFields puts a document's own fields into the metadata, and takes its title
+// and language from them.
+func useFields(b *builder, fields map[string]any) {
 	nodes := 0
 	plain, fits := plainValue(fields, 0, &nodes)
 	if !fits {
 		b.warn("front_matter", "the front matter was left out: it is too deep or too large")
-		return true
+		return
 	}
 	values := plain.(map[string]any)
 	b.metadata["front_matter"] = values
@@ -62,7 +69,44 @@ func readFrontMatter(b *builder, front string) (ok bool) {
 			b.declared = clip(asText(values[name]), 40)
 		}
 	}
-	return true
+}
+
+// readExport reads what an MDX page exports about itself in place of front
+// matter. An object of literals is YAML too, as a flow mapping; fields that would
+// have to be evaluated are left out.
+func readExport(b *builder, object string) {
+	var doc yaml.Node
+	if object == "" || yaml.Unmarshal([]byte(object), &doc) != nil || len(doc.Content) != 1 {
+		return
+	}
+	top := doc.Content[0]
+	var literals []*yaml.Node
+	for i := 0; i+1 < len(top.Content); i += 2 {
+		if isLiteral(top.Content[i+1]) {
+			literals = append(literals, top.Content[i], top.Content[i+1])
+		}
+	}
+	top.Content = literals
+	var fields map[string]any
+	if top.Decode(&fields) == nil && len(fields) > 0 {
+		useFields(b, fields)
+	}
+}
+
+// isLiteral tells values from expressions: text has its quotes in JavaScript.
+func isLiteral(n *yaml.Node) bool {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		return n.Tag != "!!str" && n.Tag != "!!null" || n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
+	case yaml.SequenceNode, yaml.MappingNode:
+		for i, child := range n.Content {
+			if isKey := n.Kind == yaml.MappingNode && i%2 == 0; !isKey && !isLiteral(child) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // plainValue turns decoded YAML into what JSON can hold, within 10 levels and

@@ -18,8 +18,12 @@ func readMarkdown(ctx context.Context, b *builder, src string, mdx bool) error {
 		src = body
 	}
 	if mdx && len(src) <= maxMarkdown {
+		var meta string
 		var unclosed bool
-		if src, unclosed = stripMDX(src); unclosed {
+		if src, meta, unclosed = stripMDX(src); b.metadata["front_matter"] == nil {
+			readExport(b, meta)
+		}
+		if unclosed {
 			b.warn("mdx", "a brace or tag never closes; it was read as text")
 		}
 	}

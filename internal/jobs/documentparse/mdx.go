@@ -8,14 +8,15 @@ import (
 
 // stripMDX turns MDX into Markdown: imports and exports go, tags go but their
 // children stay, texts in attributes become text, expressions go unless they
-// are plain strings. Nothing is evaluated. unclosed tells of a brace or tag
-// that never closes and was kept as text.
-func stripMDX(src string) (out string, unclosed bool) {
+// are plain strings. Nothing is evaluated. meta is the object that the page
+// exports about itself; unclosed tells of a brace or tag that never closes and
+// was kept as text.
+func stripMDX(src string) (out, meta string, unclosed bool) {
 	m := mdxStripper{src: src, blank: true}
 	for m.at < len(m.src) {
 		m.line()
 	}
-	return m.out.String(), m.failures > 0
+	return m.out.String(), m.meta, m.failures > 0
 }
 
 // mdxStripper walks the source line by line; a tag or expression may carry it
@@ -26,6 +27,7 @@ type mdxStripper struct {
 	out strings.Builder
 	// blank tells that the line before was blank, or a statement.
 	blank bool
+	meta  string
 	// open are the elements whose children stand on lines of their own; links
 	// the inline ones that close as a Markdown link.
 	open     []mdxElement
@@ -45,6 +47,7 @@ const maxFailures = 50
 
 var (
 	esmLine    = regexp.MustCompile(`^(?:import\s*(?:['"{*]|type\s|[\w$]+\s*,|[\w$]+\s+from\s)|export\s*(?:\{|\*|(?:default|const|let|var|function|async|class|type|interface|enum)\b))`)
+	metaExport = regexp.MustCompile(`^export\s+(?:const|let|var)\s+(?:meta|metadata|frontmatter|frontMatter)\s*(?::\s*[\w.]+\s*)?=\s*\{`)
 	linePrefix = regexp.MustCompile(`^(?:[ \t]*(?:>|[-+*][ \t]|\d{1,9}[.)][ \t]))*[ \t]*`)
 )
 
@@ -64,6 +67,9 @@ func (m *mdxStripper) line() {
 		end, closed := statementEnd(m.rest())
 		if !closed {
 			m.failures++
+		}
+		if at := metaExport.FindString(m.rest()); at != "" && m.meta == "" && end <= maxFrontMatter {
+			m.meta = strings.TrimRight(m.rest()[len(at)-1:end], "; \t\r\n")
 		}
 		m.skip(end)
 		return

@@ -177,12 +177,35 @@ func TestStripMDX(t *testing.T) {
 		{"less than", "1 < 2 and a<b\n", "1 \\< 2 and a\\<b\n"},
 		{"a long run of backticks", "``a ` {b} `` {c}\n", "``a ` {b} `` \n"},
 	} {
-		if got, _ := stripMDX(test.src); got != test.want {
+		if got, _, _ := stripMDX(test.src); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
-	if _, unclosed := stripMDX("{a\n\n# b\n"); !unclosed {
+	if _, _, unclosed := stripMDX("{a\n\n# b\n"); !unclosed {
 		t.Error("an open brace was not reported")
+	}
+}
+
+// A page of MDX may export its title in place of front matter. What stands in a
+// block of code is no export of the page.
+func TestMarkdown_TitleFromAnExport(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, src, title, description string }{
+		{"an object over several lines", "import {a} from 'b';\n\nexport const meta = {\n  title: 'Custom auth flows',\n  description:\n    'Use \"Cognito\"',\n  platforms: [\n    'swift',\n  ],\n};\n\n## Prerequisites\n\ntext\n", "Custom auth flows", `Use "Cognito"`},
+		{"a typed one", "export const metadata: Metadata = { title: \"A\" }\n\n# B\n", "A", ""},
+		{"front matter comes first", "---\ntitle: Front\n---\n\nexport const meta = {title: 'Back'}\n\ntext\n", "Front", ""},
+		{"in a block of code", "# Real\n\n```js\nexport const metadata = {\n  title: 'Acme',\n}\n```\n\n<X/>\n", "Real", ""},
+		{"an expression is left out", "export const meta = {title: 'A', description: t`b`, x: [1, f()]}\n\ntext\n", "A", ""},
+		{"one that would have to be run", "export const meta = {title: name(), ...rest}\n\n# Heading\n", "Heading", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			res := parseText(t, Input{Data: []byte(tt.src), Filename: "a.mdx", ContentType: "text/mdx"})
+			description, _ := res.Metadata["description"].(string)
+			if res.Title != tt.title || description != tt.description || strings.Contains(res.Text, "export const meta =") {
+				t.Errorf("got title %q, description %q, text %q", res.Title, description, res.Text)
+			}
+		})
 	}
 }
 
