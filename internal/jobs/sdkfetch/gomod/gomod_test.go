@@ -109,9 +109,13 @@ func TestResolve_OldModules(t *testing.T) {
 	files := moduleFiles("a.test/old", map[string]string{"v1.0.0": "module a.test/old\n", "v3.1.0+incompatible": "module a.test/old\n"})
 	files["/a.test/none/@v/list"] = ""
 	files["/a.test/none/@latest"] = info("v0.0.0-20260102030405-abcdefabcdef")
+	// A proxy that only keeps what was asked of it lists pseudo-versions and knows no latest.
+	files["/a.test/kept/@v/list"] = "v0.0.0-20250102030405-aaaaaaaaaaaa\nv0.0.0-20260102030405-bbbbbbbbbbbb\nv0.0.0-20240102030405-cccccccccccc\n"
+	files["/a.test/kept/@v/v0.0.0-20260102030405-bbbbbbbbbbbb.info"] = info("v0.0.0-20260102030405-bbbbbbbbbbbb")
 	c := client(Settings{Proxy: serve(t, files).URL})
 	for _, q := range [][3]string{
 		{"a.test/old", "", "v3.1.0+incompatible"}, {"a.test/old", "v3.1.0", "v3.1.0+incompatible"}, {"a.test/none", "", "v0.0.0-20260102030405-abcdefabcdef"},
+		{"a.test/kept", "", "v0.0.0-20260102030405-bbbbbbbbbbbb"},
 	} {
 		if got, err := resolve(t, c, q[0], q[1]); err != nil || got != q[2] {
 			t.Errorf("%v: got %s, %v", q, got, err)

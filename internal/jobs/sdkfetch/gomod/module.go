@@ -61,29 +61,35 @@ func escapedVersion(path, version, suffix string) (string, error) {
 	return escaped(path, "/@v/"+v+suffix)
 }
 
-// list returns the module's versions in ascending order, without pseudo-versions.
-func (c *Client) list(ctx context.Context, t *upstream.Trace, path string) ([]string, error) {
+// list returns the module's versions in ascending order, without
+// pseudo-versions, and the newest of those apart.
+func (c *Client) list(ctx context.Context, t *upstream.Trace, path string) (out []string, pseudo string, err error) {
 	p, err := escaped(path, "/@v/list")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	body, err := c.get(ctx, t, "versions", p, false)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var out []string
+	var newest time.Time
 	for line := range bytes.Lines(body) {
 		// Old proxies put the time behind the version.
 		v, _, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
-		if len(v) <= 256 && module.CanonicalVersion(v) == v && module.Check(path, v) == nil && !module.IsPseudoVersion(v) {
+		if len(v) > 256 || module.CanonicalVersion(v) != v || module.Check(path, v) != nil {
+			continue
+		}
+		if at, err := module.PseudoVersionTime(v); err != nil {
 			out = append(out, v)
+		} else if at.After(newest) {
+			pseudo, newest = v, at
 		}
 		if len(out) == maxVersions {
 			break
 		}
 	}
 	semver.Sort(out)
-	return slices.Compact(out), nil
+	return slices.Compact(out), pseudo, nil
 }
 
 // latest asks for what the proxy holds to be the latest.

@@ -45,14 +45,15 @@ func (c *Client) Resolve(ctx context.Context, t *upstream.Trace, path, version s
 		return Found{}, err
 	}
 	var out Found
-	out.Versions, err = c.list(ctx, t, path)
+	var pseudo string
+	out.Versions, pseudo, err = c.list(ctx, t, path)
 	if err != nil && !isNotFound(err) {
 		return Found{}, err
 	}
 	if out.Versions, err = c.withoutIncompatible(ctx, t, path, out.Versions); err != nil {
 		return Found{}, err
 	}
-	if out.head, err = c.head(ctx, t, path, &out); err != nil {
+	if out.head, err = c.head(ctx, t, path, pseudo, &out); err != nil {
 		return Found{}, err
 	}
 	out.Info, err = c.choose(ctx, t, path, q, &out)
@@ -60,13 +61,18 @@ func (c *Client) Resolve(ctx context.Context, t *upstream.Trace, path, version s
 }
 
 // head finds the version that speaks for the module, and reads its go.mod. That
-// a module has none is no fault yet: an exact version may still be there.
-func (c *Client) head(ctx context.Context, t *upstream.Trace, path string, out *Found) (Info, error) {
+// a module has none is no fault yet: an exact version may still be there. As for
+// the go command, the newest pseudo-version of the list stands in where the proxy
+// names no latest.
+func (c *Client) head(ctx context.Context, t *upstream.Trace, path, pseudo string, out *Found) (Info, error) {
 	var in Info
 	out.Latest = query{}.pick(out.Versions, anyVersion)
 	if out.Latest == "" {
 		var err error
 		in, err = c.latest(ctx, t, path)
+		if isNotFound(err) && pseudo != "" {
+			in, err = c.stat(ctx, t, path, pseudo)
+		}
 		if err != nil && !isNotFound(err) {
 			return in, err
 		}
