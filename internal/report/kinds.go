@@ -208,7 +208,10 @@ func (s Style) symbols(b *strings.Builder, r tasks.SDKFetchResult) {
 		note = " (cut)"
 	}
 	fmt.Fprintf(b, "  %s %s%s\n", s.Dim("api"), Count(len(r.API), "symbol"), note)
-	for _, sym := range r.API[:min(len(r.API), maxSymbols)] {
+	// What can be called and made says more of a package than its constants do.
+	shown := slices.Clone(r.API)
+	slices.SortStableFunc(shown, func(a, b tasks.SDKSymbol) int { return rank(a) - rank(b) })
+	for _, sym := range shown[:min(len(shown), maxSymbols)] {
 		signature := line(sym.Signature)
 		if signature == "" {
 			signature = line(sym.Kind + " " + sym.Name)
@@ -218,6 +221,13 @@ func (s Style) symbols(b *strings.Builder, r tasks.SDKFetchResult) {
 	if more := len(r.API) - maxSymbols; more > 0 {
 		fmt.Fprintf(b, "    %s\n", s.Dim(fmt.Sprintf("… and %d more", more)))
 	}
+}
+
+func rank(s tasks.SDKSymbol) int {
+	if s.Kind == "const" || s.Kind == "var" {
+		return 1
+	}
+	return 0
 }
 
 // Config is the generated files with their contents, at most maxLines of each;
@@ -238,7 +248,9 @@ func (s Style) Config(r tasks.ConfigGenResult, maxLines int) string {
 		if d.Path != "" {
 			at += " " + line(d.Path)
 		}
-		fmt.Fprintf(&b, "  %s %s: %s\n", s.paint(i, line(d.Severity)), at, line(d.Message))
+		severity := line(d.Severity)
+		text := wrap(severity+" "+at+": "+line(d.Message), "    ", s.width(), 4)
+		b.WriteString("  " + s.paint(i, severity) + strings.TrimPrefix(strings.TrimSpace(text), severity) + "\n")
 	}
 	s.dependencies(&b, "versions", r.Resolved)
 	for _, f := range r.Files {

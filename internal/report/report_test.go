@@ -79,7 +79,7 @@ func TestTask_SDK(t *testing.T) {
 	check(t, Style{}.Task(completed(t, "sdk_fetch", tasks.SDKFetchResult{
 		Ecosystem: "npm", Name: "left", Version: "1.2.3", PublishedAt: time.Date(2025, 5, 6, 0, 0, 0, 0, time.UTC), License: "MIT",
 		Description: "Pads.", Deprecated: &old, Repository: "https://example.com/left", Dist: tasks.SDKDist{Verified: true, VerifiedBy: "sri", Size: 2048},
-		Dependencies: map[string]string{"b": "^2", "a": "^1"}, API: []tasks.SDKSymbol{{Signature: "function left(s: string): string"}, {Kind: "const", Name: "x"}},
+		Dependencies: map[string]string{"b": "^2", "a": "^1"}, API: []tasks.SDKSymbol{{Kind: "const", Name: "x"}, {Kind: "func", Signature: "function left(s: string): string"}},
 		Sources: []tasks.SDKSource{{Source: "tarball", OK: true}, {Source: "sumdb", Error: "away"}},
 	})), `
 npm left 1.2.3 verified by sri · 2.0 KiB · 2025-05-06 · MIT
@@ -103,10 +103,11 @@ func TestConfig(t *testing.T) {
 			{Path: "app.json", Format: "json", Content: "{\n  \"a\": 1\n}\n", Changed: true},
 			{Path: "x.env", Format: "dotenv", Content: "A=\x1b]0;evil\x07b\n"},
 		},
-		Diagnostics: []tasks.ConfigDiagnostic{{File: "app.json", Path: "/a", Severity: "error", Message: "is wrong"}},
+		Diagnostics: []tasks.ConfigDiagnostic{{File: "app.json", Path: "/a", Severity: "error", Message: "is wrong, and the line that says so is longer than the screen is wide, as this one"}},
 	}, 2), `
 2 files not valid
-  error app.json /a: is wrong
+  error app.json /a: is wrong, and the line that says so is longer than the
+    screen is wide, as this one
 
 app.json (json)
   {
