@@ -13,6 +13,7 @@ import (
 const maxWhyWords = 10 // by field
 
 func (j *Job) hit(h library.Hit) tasks.SearchHit {
+	h.Matches = telling(h)
 	return tasks.SearchHit{
 		ID: h.Section.ID, Document: h.Document.URI, Collection: h.Document.Collection,
 		Title: h.Document.Title, Heading: h.Section.Heading, Anchor: h.Section.Anchor,

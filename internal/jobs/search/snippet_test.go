@@ -40,6 +40,29 @@ func TestExcerpt(t *testing.T) {
 	}
 }
 
+// "a" and "is" match nearly everywhere: an excerpt around them, or marks on them,
+// would tell nothing.
+func TestHit_PassesOverStopWords(t *testing.T) {
+	t.Parallel()
+	j := &Job{cfg: DefaultConfig()}
+	text := strings.Repeat("what is a thing, ", 60) + "the worker gets killed " + strings.Repeat("and so on ", 60)
+	matches := []library.Match{at(text, "what"), at(text, "is"), at(text, "a "), at(text, "worker"), at(text, "killed")}
+	matches[0].Word, matches[2].Word = "What", "a"
+	hit := library.Hit{Section: library.Section{Body: text}, Document: library.Document{Language: "en"}, Matches: matches}
+	got := j.hit(hit)
+	if !strings.Contains(got.Snippet, "<mark>worker</mark> gets <mark>killed</mark>") || strings.Join(got.Why, "; ") != "body: worker, killed" {
+		t.Errorf("got %q, %q", got.Snippet, got.Why)
+	}
+	hit.Matches = matches[:3]
+	if got := j.hit(hit); strings.Join(got.Why, "; ") != "body: What, is, a" {
+		t.Errorf("nothing but stop words: got %q", got.Why)
+	}
+	hit.Document.Language, hit.Matches = "de", matches
+	if got := j.hit(hit); strings.Join(got.Why, "; ") != "body: What, is, a, worker, killed" {
+		t.Errorf("another language: got %q", got.Why)
+	}
+}
+
 func FuzzExcerpt(f *testing.F) {
 	f.Add("some <text> to cut & mark", uint(5), uint(11), uint(3), uint(9), 40)
 	f.Add("東京都", uint(0), uint(6), uint(3), uint(9), 40)
