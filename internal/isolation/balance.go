@@ -37,18 +37,20 @@ func (p *Pool) balance() {
 	}
 }
 
-// pop takes the idle runner that was used last, whose memory is warm, and one
-// that is due only if there is no other.
+// pop takes the idle runner that has done the most: its memory is warm, a spare
+// stays fresh, and a leak shows in one long series of readings rather than in
+// several short ones. Of equals it takes the one that was used last, and one that
+// is due only if there is no other.
 func (p *Pool) pop() *child {
-	i := len(p.idle) - 1
-	for j := i; j >= 0; j-- {
-		if p.idle[j].due == "" {
-			i = j
-			break
+	last := 0
+	for i, c := range p.idle {
+		best := p.idle[last]
+		if stays := c.due == ""; stays == (best.due == "") && c.done >= best.done || stays && best.due != "" {
+			last = i
 		}
 	}
-	c := p.idle[i]
-	p.idle = slices.Delete(p.idle, i, i+1)
+	c := p.idle[last]
+	p.idle = slices.Delete(p.idle, last, last+1)
 	return c
 }
 
@@ -243,7 +245,7 @@ func (p *Pool) collect(c *child) {
 		c.due = "leak"
 	case old && got.Goroutines > maxLeftGoroutines:
 		c.due = "goroutines"
-	case old && float64(s.RSS) > c.spread*float64(p.cfg.Recycle.RSS):
+	case old && p.swollen(c, s.RSS):
 		c.due = "rss"
 	}
 	if c.state == collecting {

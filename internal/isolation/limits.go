@@ -81,7 +81,7 @@ type Config struct {
 	// Recycle says when runners are replaced.
 	Recycle Recycle
 	// CollectEvery is after how many tasks a runner collects its garbage and
-	// tells what stays alive.
+	// tells what stays alive; half as many among the first of the pool.
 	CollectEvery int
 	// IdleTimeout is how long a runner beyond the spares is kept unused.
 	IdleTimeout time.Duration

@@ -2,4 +2,7 @@
 
 package isolation
 
-const raceDetector = false
+const (
+	raceDetector = false
+	shadowed     = 1
+)

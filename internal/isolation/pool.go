@@ -63,6 +63,7 @@ type Pool struct {
 	waiters   []*waiter
 	starting  int
 	inUse     int // slots with a task, or with the remains of one
+	done      int // tasks, ever
 	failures  int // starts that failed in a row
 	notBefore time.Time
 	closed    bool
@@ -193,6 +194,7 @@ func (p *Pool) give(c *child, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.done++
+	p.done++
 	if c.doomed() {
 		p.metrics.killed(p.cfg.Kind, fault.Of(err).Reason)
 		c.state = ending // the slot is free when it is reaped
@@ -214,8 +216,24 @@ func (p *Pool) suspicious(c *child, err error) bool {
 	if err != nil && fault.Of(err).Verdict != fault.Permanent {
 		return true
 	}
-	return c.done%p.cfg.CollectEvery == 0 || c.rss > c.fresh+maxOverhang || c.rss > int64(c.spread*float64(p.cfg.Recycle.RSS))
+	every := p.cfg.CollectEvery
+	if p.done <= closeLook {
+		every = max(1, every/2)
+	}
+	return c.done%every == 0 || c.rss > c.fresh+shadowed*maxOverhang || p.swollen(c, c.rss)
 }
+
+// swollen reports whether a runner holds more memory than it may keep.
+func (p *Pool) swollen(c *child, rss int64) bool {
+	if raceDetector {
+		rss = (rss - c.fresh) / shadowed
+	}
+	return float64(rss) > c.spread*float64(p.cfg.Recycle.RSS)
+}
+
+// closeLook is how many of the first tasks of a kind are looked at twice as
+// often: a leak that a new version brings is to be found early.
+const closeLook = 1000
 
 // maxOverhang is how much more memory than a fresh runner one may hold between
 // two tasks before it gives back what it doesn't need.
