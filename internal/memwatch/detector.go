@@ -35,7 +35,7 @@ type Leak struct {
 	ToCeiling time.Duration `json:"to_ceiling_ns,omitempty"`
 }
 
-// maxKinds bounds a detector's memory, to about 100 KB for each kind.
+// maxKinds bounds a detector's memory, to about 160 KB for each kind.
 const maxKinds = 32
 
 // Detector finds leaks from the readings of runners and of the worker itself.

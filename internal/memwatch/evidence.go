@@ -83,8 +83,8 @@ func confirm(lines []line, a int, slope interval, best int, cfg trendConfig) fin
 		done += l.axes[tasks].x[last] - l.axes[tasks].x[0]
 		took += l.axes[minutes].x[last] - l.axes[minutes].x[0]
 	}
-	found := kendall(x, y, float64(cfg.noise), cfg.z)
-	if found.z < cfg.z || found.slope.low <= 0 || took <= 0 {
+	found := kendall(x, y, float64(cfg.noise), cfg.ranks)
+	if found.z < cfg.ranks || found.slope.low <= 0 || took <= 0 {
 		return finding{}
 	}
 	return finding{leaking: true, byTask: a == tasks, perMinute: done / took, slope: interval{

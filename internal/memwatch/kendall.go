@@ -77,7 +77,11 @@ func correction(x, y []float64, slope, noise float64) float64 {
 	}
 	rest := make([]float64, n)
 	for i := range rest {
-		rest[i] = math.Round((y[i] - slope*x[i]) / noise)
+		rest[i] = y[i] - slope*x[i]
+	}
+	level := slices.Sorted(slices.Values(rest))[n/2] // else values near one another may round apart
+	for i := range rest {
+		rest[i] = math.Round((rest[i] - level) / noise)
 	}
 	rank, all := ranks(rest)
 	if all == 0 {

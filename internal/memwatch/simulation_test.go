@@ -167,7 +167,8 @@ func makeZipf(e float64) []float64 {
 }
 
 // simRunner is a runner as the isolation room keeps it: it is read every 20
-// tasks and replaced after about 1,000 tasks, an hour or 384 MB.
+// tasks, of the kind's first thousand every 10, and replaced after about 1,000
+// tasks, an hour or 384 MB.
 type simRunner struct {
 	pid           int
 	born          float64
@@ -182,7 +183,7 @@ const simRunners = 2
 // that it has heard enough.
 func (w *world) runners(start time.Time, observe func(minute float64, r Reading) (enough bool)) {
 	var pool [simRunners]*simRunner
-	pids := 0
+	pids, total := 0, 0.0
 	for i := range ticks {
 		minute := float64(i) / 6
 		load := w.work(minute)
@@ -192,12 +193,17 @@ func (w *world) runners(start time.Time, observe func(minute float64, r Reading)
 				c = &simRunner{pid: pids, born: minute, level: 8 + 10*w.rng.Float64(), spread: 0.8 + 0.4*w.rng.Float64()}
 				pool[j] = c
 			}
-			c.tasks += load * fullLoad / 6 * (0.5 + w.rng.Float64())
+			did := load * fullLoad / 6 * (0.5 + w.rng.Float64())
+			c.tasks, total = c.tasks+did, total+did
 			if minute >= w.onset {
 				c.leaked += w.leaks(load)
 			}
 			live := w.live(c, minute)
-			if c.tasks-c.read >= 20 {
+			every := 20.0
+			if total <= 1000 {
+				every = 10
+			}
+			if c.tasks-c.read >= every {
 				c.read = math.Floor(c.tasks)
 				r := Reading{Kind: "k", Process: c.pid, Done: int(c.tasks), Live: int64(w.noisy(live) * mb), At: start.Add(time.Duration(i) * tick)}
 				if observe(minute, r) {

@@ -22,8 +22,9 @@ type trendConfig struct {
 	// A process must grow by this much, and by this share of its level.
 	floor      int64
 	floorShare float64
-	// z is how many standard errors make a trend.
-	z float64
+	// z is how many standard errors a slope is away from what caches explain, and
+	// ranks how many make a trend.
+	z, ranks float64
 	// noise is the least error of a reading; misfit is that of the curves, as a
 	// share of the growth.
 	noise  int64
@@ -43,17 +44,18 @@ type trendConfig struct {
 // runnerTrend is for processes that come and go and are read when they rest.
 func runnerTrend() trendConfig {
 	c := trendConfig{
-		blockTime: time.Minute, blockTasks: 16, skipTasks: 40, blocks: 64, processes: 8, window: 6 * time.Hour,
+		blockTime: time.Minute, blockTasks: 16, skipTasks: 40, blocks: 96, processes: 8, window: 6 * time.Hour,
 		minBlocks: 12, every: 8, consecutive: 3, ended: 3,
-		floor: 4 << 20, floorShare: 0.05, z: 3.3, noise: 150 << 10, misfit: 0.008,
+		floor: 4 << 20, floorShare: 0.05, z: 3.3, ranks: 3.3, noise: 150 << 10, misfit: 0.008,
 		unitTasks: 25, maxCache: 128 << 20, replace: 32 << 20,
 	}
 	// A new version's leak is to be found in its first thousand tasks. A look this
 	// close is affordable once: over hours some cache would come to look like a
 	// leak to it.
 	closer := c
-	closer.every, closer.floor, closer.noise, closer.misfit, closer.z = 2, 2<<20, 15<<10, 0.0015, 4.5
-	c.first, c.until = &closer, 48
+	closer.blockTasks, closer.minBlocks, closer.every, closer.consecutive = 8, 24, 2, 4
+	closer.floor, closer.noise, closer.misfit, closer.z = 2<<20, 15<<10, 0.0015, 4.5
+	c.first, c.until = &closer, 96
 	return c
 }
 
@@ -62,7 +64,7 @@ func processTrend() trendConfig {
 	return trendConfig{
 		blockTime: 5 * time.Minute, blocks: 64, processes: 1, window: 6 * time.Hour,
 		minBlocks: 16, every: 1, consecutive: 2, ended: 6,
-		floor: 8 << 20, floorShare: 0.05, z: 2.6, noise: 500 << 10, misfit: 0.003,
+		floor: 8 << 20, floorShare: 0.05, z: 2.6, ranks: 2.6, noise: 500 << 10, misfit: 0.003,
 		unitMinutes: 2.5, maxCache: 256 << 20,
 	}
 }
@@ -104,19 +106,20 @@ func (t *trend) observe(r Reading) (changed bool) {
 	}
 	t.count++
 	t.seen = r.At
-	s := t.of(r)
-	if s == nil || !s.add(r, t.cfg) {
-		return false
-	}
 	cfg := t.cfg
-	if t.blocks++; t.blocks <= cfg.until {
+	if t.blocks < cfg.until {
 		cfg = *cfg.first
 	}
+	s := t.of(r)
+	if s == nil || !s.add(r, cfg) {
+		return false
+	}
+	t.blocks++
 	if t.fresh++; t.fresh < cfg.every {
 		return false
 	}
 	t.fresh = 0
-	return t.decide(t.examine(r.At, cfg), r.At)
+	return t.decide(t.examine(r.At, cfg), r.At, cfg)
 }
 
 // suspected reports whether a leak is suspected.
@@ -194,7 +197,7 @@ func (t *trend) expire(now time.Time) bool {
 }
 
 // decide opens or closes the suspicion after enough judgments that agree.
-func (t *trend) decide(f finding, now time.Time) (changed bool) {
+func (t *trend) decide(f finding, now time.Time, cfg trendConfig) (changed bool) {
 	if f.leaking {
 		t.last = f
 	}
@@ -203,9 +206,9 @@ func (t *trend) decide(f finding, now time.Time) (changed bool) {
 		return false
 	}
 	t.streak++
-	need := t.cfg.consecutive
+	need := cfg.consecutive
 	if t.open {
-		need = t.cfg.ended
+		need = cfg.ended
 	}
 	if t.streak < need {
 		return false
