@@ -103,6 +103,7 @@ func serveAPI(ctx context.Context, a *app.App, d door) error {
 	}
 	a.Keep(ctx, "keys", doorKeys.Run)
 	registry := app.NewRegistry()
+	registry.MustRegister(d.broker.Metrics())
 	hooks := webhooks.New(d.broker)
 	if d.hooks.Master != nil {
 		deliverer := hooks.NewDeliverer(api.WebhookConfig(d.client, d.hooks.Master, d.hooks.AllowPrivate, d.log, registry))

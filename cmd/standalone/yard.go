@@ -75,6 +75,7 @@ func open(ctx context.Context, a *app.App, s settings, metrics prometheus.Regist
 	if err := y.connect(ctx, a, s); err != nil {
 		return nil, err
 	}
+	metrics.MustRegister(y.broker.Metrics())
 	var err error
 	if y.client, err = client.New(y.broker, s.client); err != nil {
 		return nil, err

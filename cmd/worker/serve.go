@@ -62,6 +62,7 @@ func serve(c *cli.Context) error {
 		a.OnClose("redis", b.Close)
 		a.Keep(ctx, "redis health", b.Run)
 		metrics := app.NewRegistry()
+		metrics.MustRegister(b.Metrics())
 		jobs, err := worker.OpenRegistry(ctx, s.registry, b, log, metrics)
 		if err != nil {
 			return fmt.Errorf("open the jobs: %w", err)

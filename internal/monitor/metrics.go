@@ -22,9 +22,6 @@ type collector struct {
 	queueTasks, oldest, limit *prometheus.Desc
 	nodeMemory, nodeUp        *prometheus.Desc
 	leak, leakSlope           *prometheus.Desc
-	poolTotal, poolIdle       *prometheus.Desc
-	poolWaits, poolTimeouts   *prometheus.Desc
-	poolStale                 *prometheus.Desc
 	redisMemory, redisEvicted *prometheus.Desc
 	attempts                  *prometheus.Desc
 	desired                   *prometheus.Desc
@@ -45,7 +42,7 @@ func (d judgedDescs) all() []*prometheus.Desc {
 // runtime and this process.
 func newRegistry(m *Monitor) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(newCollector(m), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(newCollector(m), m.broker.Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }
 
@@ -65,11 +62,6 @@ func newCollector(m *Monitor) *collector {
 		nodeUp:       desc("node_up", "Whether a node's heartbeat is fresh.", "node"),
 		leak:         desc("leak_suspected", "1 while the runners of a kind, or the worker itself, are suspected of a memory leak.", "node", "kind"),
 		leakSlope:    desc("leak_slope_bytes_per_minute", "Growth of each process of a kind that is suspected of a leak; 0 without a suspicion.", "node", "kind"),
-		poolTotal:    desc("redis_pool_total", "Open connections of this process's pool."),
-		poolIdle:     desc("redis_pool_idle", "Idle connections of this process's pool."),
-		poolWaits:    desc("redis_pool_waits", "Times a call waited for a connection."),
-		poolTimeouts: desc("redis_pool_timeouts", "Times a call got no connection in time."),
-		poolStale:    desc("redis_pool_stale", "Stale connections that were closed."),
 		redisMemory:  desc("redis_memory_bytes", "Redis's memory: used, and its limit if it has one.", "part"),
 		redisEvicted: desc("redis_evicted_keys_total", "Keys that Redis dropped for want of memory."),
 		attempts:     desc("queue_attempts_total", "Attempts ended, by queue and whether they failed.", "queue", "outcome"),
@@ -90,7 +82,6 @@ func newCollector(m *Monitor) *collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range append([]*prometheus.Desc{
 		c.redisUp, c.hidden, c.clients, c.queueTasks, c.oldest, c.limit, c.nodeMemory, c.nodeUp, c.leak, c.leakSlope,
-		c.poolTotal, c.poolIdle, c.poolWaits, c.poolTimeouts, c.poolStale,
 		c.redisMemory, c.redisEvicted, c.attempts, c.desired,
 	}, c.judged.all()...) {
 		ch <- d
@@ -104,7 +95,6 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	m := c.monitor
 	gauge(c.clients, float64(m.live.count()))
-	c.pool(ch, gauge)
 	// Collectors get no context: readYard brings its own bound.
 	y, err := readYard(context.Background(), m.broker, m.store, m.now)
 	if err != nil {
@@ -187,18 +177,6 @@ func (c *collector) judge(gauge func(*prometheus.Desc, float64, ...string)) {
 			gauge(c.judged.alerts, float64(counts[[2]string{rule, level.String()}]), rule, level.String())
 		}
 	}
-}
-
-func (c *collector) pool(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
-	s := c.monitor.broker.PoolStats()
-	gauge(c.poolTotal, float64(s.TotalConns))
-	gauge(c.poolIdle, float64(s.IdleConns))
-	counter := func(d *prometheus.Desc, v uint32) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
-	}
-	counter(c.poolWaits, s.WaitCount)
-	counter(c.poolTimeouts, s.Timeouts)
-	counter(c.poolStale, s.StaleConns)
 }
 
 func (m *Monitor) metrics() http.Handler {
