@@ -75,8 +75,8 @@ type NodeBudget struct {
 }
 
 // NodeLeak is what is known of the growth of a kind's runners, or of the worker
-// itself under the name "worker". The figures but Live are zero without a
-// suspicion.
+// itself under the name "worker". The figures but Live and Ceiling are zero
+// without a suspicion.
 type NodeLeak struct {
 	Kind      string    `json:"kind"`
 	Suspected bool      `json:"suspected"`
@@ -87,6 +87,8 @@ type NodeLeak struct {
 	High      float64 `json:"bytes_per_minute_high,omitempty"`
 	PerTask   float64 `json:"bytes_per_task,omitempty"`
 	Live      int64   `json:"live_bytes"`
+	// Ceiling is what one process may use at most; 0 if not known.
+	Ceiling int64 `json:"ceiling_bytes,omitempty"`
 	// CeilingSeconds is how long it takes from there to the memory ceiling.
 	CeilingSeconds int64 `json:"ceiling_seconds,omitempty"`
 }

@@ -30,6 +30,8 @@ type Leak struct {
 	PerTask   Slope `json:"per_task,omitzero"`
 	// Live is the last reading.
 	Live int64 `json:"live_bytes"`
+	// Ceiling is what a process of the kind may use at most; 0 if not known.
+	Ceiling int64 `json:"ceiling_bytes,omitempty"`
 	// ToCeiling is how long it takes from there to the ceiling at this rate; zero
 	// where no ceiling is known.
 	ToCeiling time.Duration `json:"to_ceiling_ns,omitempty"`
@@ -150,15 +152,15 @@ func (d *Detector) Leaks(now time.Time) []Leak {
 }
 
 func (d *Detector) leak(kind string, w *watched) Leak {
-	l := Leak{Kind: kind, Live: w.live}
+	l := Leak{Kind: kind, Live: w.live, Ceiling: d.ceilings[kind]}
 	t := w.open()
 	if t == nil {
 		return l
 	}
 	l.Suspected, l.Since = true, t.since
 	l.PerMinute, l.PerTask = slopeOf(t.last.inMinutes()), slopeOf(t.last.inTasks())
-	if ceiling := d.ceilings[kind]; ceiling > 0 && l.PerMinute.Bytes > 0 {
-		minutes := max(0, float64(ceiling-w.live)) / l.PerMinute.Bytes
+	if l.Ceiling > 0 && l.PerMinute.Bytes > 0 {
+		minutes := max(0, float64(l.Ceiling-w.live)) / l.PerMinute.Bytes
 		l.ToCeiling = time.Duration(min(minutes*float64(time.Minute), math.MaxInt64/2))
 	}
 	return l

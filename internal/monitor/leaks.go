@@ -23,7 +23,7 @@ func cleanLeaks(all []broker.NodeLeak) []broker.NodeLeak {
 		if twice || !slices.Contains(kinds, l.Kind) {
 			continue
 		}
-		l.Live, l.CeilingSeconds = max(0, l.Live), max(0, l.CeilingSeconds)
+		l.Live, l.Ceiling, l.CeilingSeconds = max(0, l.Live), max(0, l.Ceiling), max(0, l.CeilingSeconds)
 		list = append(list, l)
 	}
 	slices.SortFunc(list, func(a, b broker.NodeLeak) int { return cmp.Compare(a.Kind, b.Kind) })

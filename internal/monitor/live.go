@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,6 +18,8 @@ const (
 	clientBacklog = 4
 	// writeTimeout bounds one write to a client.
 	writeTimeout = 5 * time.Second
+	// maxCurveNames bounds the names of curves that a page asks for.
+	maxCurveNames = 16
 	// retryAfter is what a refused client is told to wait.
 	retryAfter = 10 * time.Second
 )
@@ -108,7 +111,8 @@ func event(name string, v any) []byte {
 	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, data)
 }
 
-// serveLive streams the history, the newest sample, and then every sample.
+// serveLive streams the history, the newest sample, and then every sample. Of
+// the history it leaves out the curves that ?curves= does not name.
 func (m *Monitor) serveLive(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -130,7 +134,7 @@ func (m *Monitor) serveLive(w http.ResponseWriter, r *http.Request) {
 		_, err := w.Write(b)
 		return err == nil && out.Flush() == nil
 	}
-	first := append([]byte("retry: 2000\n\n"), event("history", m.history.past())...)
+	first := append([]byte("retry: 2000\n\n"), event("history", m.history.past(wantedCurves(r)...))...)
 	if o := m.latest.Load(); o != nil {
 		first = append(first, event("sample", o)...)
 	}
@@ -147,4 +151,12 @@ func (m *Monitor) serveLive(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+}
+
+// wantedCurves are those that a page draws; none are all.
+func wantedCurves(r *http.Request) []string {
+	if v := r.URL.Query().Get("curves"); v != "" {
+		return strings.SplitN(v, ",", maxCurveNames)
+	}
+	return nil
 }

@@ -28,12 +28,15 @@ type lookout struct {
 	trends *forecasts
 	plans  *scale.Planner
 	rules  *rules
+	// incidents are the leaks that were suspected while this process looked.
+	incidents *incidents
 }
 
 func newLookout(cfg Config, b *broker.Broker, log zerolog.Logger) *lookout {
 	return &lookout{
 		cfg: cfg, broker: b, store: results.New(b), log: log, now: time.Now, rates: newRates(),
 		pace: newPace(), trends: newForecasts(), plans: scale.NewPlanner(cfg.Scale), rules: newRules(cfg),
+		incidents: newIncidents(),
 	}
 }
 
@@ -64,6 +67,7 @@ func (l *lookout) overview(y yard) *Overview {
 		o.Nodes = append(o.Nodes, l.node(n, y.at))
 	}
 	l.trends.retain(o.Nodes)
+	o.Incidents = l.incidents.observe(o.Nodes, y.at)
 	for _, q := range y.queues {
 		o.Queues = append(o.Queues, l.queue(q, y.at))
 	}
@@ -79,7 +83,7 @@ func (l *lookout) overview(y yard) *Overview {
 // stale is what is said while Redis is away: the last figures, and why they
 // are not newer.
 func (l *lookout) stale(before *Overview, err error) *Overview {
-	o := &Overview{Marks: l.marks(), Kinds: []Kind{}, Queues: []Queue{}, Nodes: []Node{}, ReadOnly: l.cfg.ReadOnly}
+	o := &Overview{Marks: l.marks(), Kinds: []Kind{}, Queues: []Queue{}, Nodes: []Node{}, Incidents: []Incident{}, ReadOnly: l.cfg.ReadOnly}
 	if before != nil {
 		*o = *before
 	}

@@ -25,6 +25,8 @@ type Overview struct {
 	Nodes     []Node    `json:"nodes"`
 	// Plan is how many workers the work needs.
 	Plan scale.Plan `json:"plan"`
+	// Incidents are suspicions of leaks, the open ones first.
+	Incidents []Incident `json:"leak_incidents"`
 	// ReadOnly tells that the pages change nothing.
 	ReadOnly bool `json:"read_only"`
 	// HiddenNodes counts the nodes over the bound of what is shown.

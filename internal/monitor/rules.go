@@ -17,6 +17,7 @@ const (
 	ruleSilent   = "node_silent"
 	ruleMemory   = "node_memory"
 	ruleFilling  = "node_filling"
+	ruleLeak     = "leak"
 	ruleWait     = "queue_wait"
 	ruleProgress = "no_progress"
 	ruleDead     = "dead_growing"
@@ -29,7 +30,7 @@ const (
 func Rules() []string {
 	return []string{
 		ruleRedis, ruleSaving, ruleEvicting, ruleNoWorker, ruleProgress, ruleQueue, ruleUnserved, ruleRedisMem,
-		ruleWait, ruleSilent, ruleFilling, ruleMemory, ruleDead,
+		ruleWait, ruleSilent, ruleFilling, ruleMemory, ruleLeak, ruleDead,
 	}
 }
 
@@ -71,6 +72,7 @@ func (r *rules) readings(o *Overview) []reading {
 	} else {
 		r.keep(ruleSilent)
 	}
+	all = append(all, leakReadings(o)...)
 	all = append(all, workReadings(o)...)
 	all = append(all, r.waitReadings(o)...)
 	all = append(all, r.progressReadings(o)...)

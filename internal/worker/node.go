@@ -50,7 +50,7 @@ func leaksOf(all []memwatch.Leak) []broker.NodeLeak {
 	list := make([]broker.NodeLeak, len(all))
 	for i, l := range all {
 		list[i] = broker.NodeLeak{
-			Kind: l.Kind, Suspected: l.Suspected, Since: l.Since, Live: l.Live,
+			Kind: l.Kind, Suspected: l.Suspected, Since: l.Since, Live: l.Live, Ceiling: l.Ceiling,
 			PerMinute: l.PerMinute.Bytes, Low: l.PerMinute.Low, High: l.PerMinute.High, PerTask: l.PerTask.Bytes,
 			CeilingSeconds: int64(l.ToCeiling.Seconds()),
 		}
