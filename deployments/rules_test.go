@@ -18,6 +18,7 @@ import (
 type rule struct {
 	Alert       string            `yaml:"alert"`
 	Expr        string            `yaml:"expr"`
+	For         string            `yaml:"for"`
 	Labels      map[string]string `yaml:"labels"`
 	Annotations map[string]string `yaml:"annotations"`
 }
@@ -62,7 +63,19 @@ func TestRules_ByPromtool(t *testing.T) {
 	promtool := tool(t, "promtool", "prometheus")
 	runs(t, promtool, "check", "rules", "prometheus/rules.yml")
 	runs(t, promtool, "test", "rules", "prometheus/rules_test.yml")
-	runs(t, promtool, "check", "config", "prometheus/prometheus.yml")
+	// It looks for the files that are named, which lie elsewhere in a container.
+	dir := t.TempDir()
+	for _, name := range []string{"prometheus.yml", "rules.yml"} {
+		here, err := filepath.Abs("secrets")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := regexp.MustCompile(`/run/secrets/(\w+)`).ReplaceAllString(string(read(t, "prometheus", name)), here+"/$1.example")
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs(t, promtool, "check", "config", filepath.Join(dir, "prometheus.yml"))
 }
 
 func TestAlertmanager_ByAmtool(t *testing.T) {
@@ -102,13 +115,28 @@ func TestRules_EachIsTestedAndExplained(t *testing.T) {
 		if want := "docs/runbook.md#" + r.Labels["rule"]; r.Annotations["runbook_url"] != want || !headings[r.Labels["rule"]] {
 			t.Errorf("%s: got runbook %q, want %s to be there", r.Alert, r.Annotations["runbook_url"], want)
 		}
+		if r.For == "" {
+			t.Errorf("%s: got no time for which it must hold", r.Alert)
+		}
 		if r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 			t.Errorf("%s: got %+v, want a severity, a summary and a description", r.Alert, r)
 		}
 	}
+	built := map[string]bool{"monitor_absent": true} // which no monitor can tell of itself
 	for _, name := range monitor.Rules() {
+		built[name] = true
 		if !known[name] || !headings[name] {
 			t.Errorf("the monitor's rule %s has alert %v, runbook section %v; want both", name, known[name], headings[name])
+		}
+	}
+	for name := range known {
+		if !built[name] {
+			t.Errorf("the alerts of the rule %s have none in the monitor", name)
+		}
+	}
+	for name := range headings {
+		if !built[name] {
+			t.Errorf("the runbook explains %s, which is no rule", name)
 		}
 	}
 }
