@@ -12,8 +12,9 @@ import (
 	"github.com/jobyard/jobyard/tasks"
 )
 
-// maxBody bounds what is sent with an action.
-const maxBody = 4 << 10
+// maxBody bounds what is sent with an action: a payload that is changed is the
+// largest, and no larger one is shown whole.
+const maxBody = 2 * maxDocument
 
 // actions adds the routes that change something. Each is refused while the
 // monitor is read-only, and if a page of another site asks.
@@ -48,6 +49,7 @@ func (m *Monitor) actions(mux *http.ServeMux) {
 	}
 	add("/api/tasks/{id}/cancel", m.cancelTask)
 	add("/api/tasks/{id}/retry", m.retryTask)
+	add("/api/tasks/{id}/replay", m.replayEdited)
 	add("/api/nodes/{id}/drain", m.drainNode)
 	add("/api/nodes/{id}/resume", m.resumeNode)
 	add("/api/dead/replay", m.sweep("replay"))

@@ -83,7 +83,13 @@ func answer(w http.ResponseWriter, v any) {
 
 // failed answers for an error of the store.
 func (m *Monitor) failed(w http.ResponseWriter, err error) {
+	invalid, isInvalid := errors.AsType[*tasks.InvalidError](err)
+	full, isFull := errors.AsType[*results.FullError](err)
 	switch {
+	case isInvalid:
+		problem(w, http.StatusBadRequest, "%s", clip(invalid.Error(), maxString))
+	case isFull:
+		problem(w, http.StatusTooManyRequests, "%s", full.Error())
 	case errors.Is(err, results.ErrNotFound):
 		problem(w, http.StatusNotFound, "no task has this id, or it is no longer kept")
 	case errors.Is(err, results.ErrFinal):

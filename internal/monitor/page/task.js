@@ -15,6 +15,7 @@ text(by("title"), id);
 document.title = `${id} – Jobyard`;
 
 let final = false;
+let shown = ""; // the payload
 let loading = false;
 
 async function load() {
@@ -47,6 +48,8 @@ function draw(v) {
   content("result", v.result, "It is empty.");
   by("cancel").hidden = v.read_only || final || t.state === "canceled";
   by("retry").hidden = v.read_only || !["retry", "scheduled", "archived"].includes(t.state);
+  shown = v.payload.text;
+  by("edit").hidden = v.read_only || t.state !== "archived" || !shown || v.stands_for > 1;
   text(by("retry"), t.state === "archived" ? "Replay" : t.state === "scheduled" ? "Start now" : "Retry now");
 }
 
@@ -98,6 +101,47 @@ by("cancel").addEventListener("click", async () => {
 });
 by("retry").addEventListener("click", async () => {
   if (await act(`/api/tasks/${encodeURIComponent(id)}/retry`, "The task is back in its queue.")) final = false;
+  load();
+});
+
+// edit opens the editor, or closes it.
+function edit(open) {
+  by("editor").hidden = !open;
+  attribute(by("edit"), "aria-expanded", open);
+  refuse("");
+  if (open) by("edited").value = shown;
+  by(open ? "edited" : "edit").focus();
+}
+
+function refuse(words) {
+  by("edited-problem").hidden = !words;
+  text(by("edited-problem"), words);
+}
+
+by("edit").addEventListener("click", () => edit(by("editor").hidden));
+by("edit-no").addEventListener("click", () => edit(false));
+by("editor").addEventListener("keydown", (e) => {
+  if (e.key === "Escape") edit(false);
+});
+by("editor").addEventListener("submit", async (e) => {
+  e.preventDefault();
+  try {
+    JSON.parse(by("edited").value);
+  } catch (fault) {
+    return refuse(`That is no JSON: ${fault.message}.`);
+  }
+  try {
+    // As it was written: numbers keep their digits.
+    await call(`/api/tasks/${encodeURIComponent(id)}/replay`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: `{"payload": ${by("edited").value}}`,
+    });
+  } catch (fault) {
+    return refuse(fault.message);
+  }
+  edit(false);
+  by("main").focus();
+  text(by("announce"), "The task is back in its queue with the new payload.");
+  final = false;
   load();
 });
 
