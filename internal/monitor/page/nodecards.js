@@ -44,6 +44,8 @@ function card(node, more) {
   const picture = chart(`${node.id}, memory`, "tall", ["rss", "heap"], 80, mebibytes);
   const bar = meter(`${node.id}: memory against its limit`);
   bar.root.classList.add("marked");
+  bar.fill.classList.add("stacked");
+  const layers = keyed(bar.fill, layer);
   const kinds = el("div", "node-kinds");
   const rows = keyed(kinds, (k) => {
     const view = slots(`${k.kind}: busy slots`, k.kind);
@@ -76,7 +78,10 @@ function card(node, more) {
     const words = limit
       ? `${bytes(n.rss_bytes)} of ${bytes(limit)}, ${percent(part)}`
       : `${bytes(n.rss_bytes)}, no limit is known`;
-    text(memory, words);
+    const runners = n.runners ?? [];
+    const theirs = runners.reduce((sum, r) => sum + r.rss_bytes, 0);
+    text(memory, runners.length ? `${words}; ${bytes(theirs)} in ${count(runners.length)} ${runners.length === 1 ? "runner" : "runners"}` : words);
+    layers([{ pid: 0, rss_bytes: Math.max(0, n.rss_bytes - theirs) }, ...runners], (l) => l.pid);
     attribute(memory, "data-level", n.up ? level(part, s.marks.memory) : "none");
     bar.root.hidden = !limit;
     bar.update(n.rss_bytes, limit, s.marks.memory, words);
@@ -98,4 +103,11 @@ function card(node, more) {
     figures.set("done", brief(sum("completed")));
     figures.set("failed", brief(sum("failed")));
   }
+}
+
+// layer is the part of a node's memory that one process has: the worker itself
+// first, then its runners.
+function layer() {
+  const root = el("i");
+  return { root, update: (l) => { root.style.flexGrow = l.rss_bytes / (1 << 20); } };
 }
