@@ -89,6 +89,7 @@ fmt-check: ## fail if gofmt would change a file
 .PHONY: vet
 vet: ## go vet
 	go vet ./...
+	go vet -tags browser,cost ./internal/monitor
 
 .PHONY: lint
 lint: $(LINT) ## the linters of .golangci.yml, import direction included

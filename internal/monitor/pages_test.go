@@ -27,9 +27,13 @@ func shownPages(y *realYard) []shownPage {
 		{"nodes", "/nodes", `document.querySelectorAll("#nodes article .runners td").length > 0`},
 		{"tasks", "/tasks", `document.querySelectorAll("#tasks tbody tr").length > 10`},
 		{"task", "/tasks/" + dead, `document.querySelector("#state").textContent === "archived" && document.querySelectorAll("#timeline li").length >= 3`},
+		{"leaks", "/leaks", `document.querySelectorAll("#leaks article").length >= 2`},
 		{"dead", "/dead", `document.querySelectorAll("#dead tbody tr").length > 0`},
 	}
 }
+
+// screens are those that every page must fit: a desk's, and a small phone's.
+var screens = map[string][2]int64{"wide": {1440, 900}, "narrow": {360, 740}}
 
 const streaming = `document.querySelector("#link").dataset.state === "live"`
 
@@ -39,19 +43,8 @@ func TestBrowser_EveryPage(t *testing.T) {
 	b := newBrowser(t)
 	y := openRealYard(t, 2, mayChange)
 	pages := shownPages(y)
-	for _, scheme := range []string{"light", "dark"} {
-		for size, px := range map[string][2]int64{"wide": {1440, 900}, "narrow": {390, 844}} {
-			b.look(px[0], px[1], scheme)
-			for _, p := range pages {
-				b.open(y.home + p.path)
-				b.await(streaming + " && " + p.drawn)
-				b.picture(p.name + "-" + size + "-" + scheme)
-				b.fits(px[0])
-				for _, fault := range append(read[[]string](b, contrast), read[[]string](b, accessible)...) {
-					t.Errorf("%s %s %s: %s", p.name, size, scheme, fault)
-				}
-			}
-		}
+	for _, p := range pages {
+		b.examine(p.name, y.home+p.path, streaming+" && "+p.drawn)
 	}
 	b.clean(y.home)
 	if *update {
@@ -153,6 +146,7 @@ func TestBrowser_ByKeyboard(t *testing.T) {
 	b.clean(y.home)
 }
 
+// TestBrowser_Actions does everything that changes something, with no mouse.
 func TestBrowser_Actions(t *testing.T) {
 	b := newBrowser(t)
 	y := openRealYard(t, 1, mayChange)
@@ -162,21 +156,21 @@ func TestBrowser_Actions(t *testing.T) {
 
 	b.open(y.home + "/tasks/much-later")
 	b.await(`document.querySelector("#state").textContent === "scheduled" && !document.querySelector("#cancel").hidden`)
-	b.click("#cancel")
+	b.byKey("#cancel")
 	b.await(`document.querySelector("#ask").open && document.activeElement.value === "no"`)
 	b.press(kb.Escape)
 	b.await(`!document.querySelector("#ask").open && document.querySelector("#state").textContent === "scheduled"`)
-	b.click("#cancel")
+	b.byKey("#cancel")
 	b.await(`document.querySelector("#ask").open`)
 	b.picture("ask-wide-light")
-	b.click("#ask-yes")
+	b.byKey("#ask-yes")
 	b.await(`document.querySelector("#state").textContent === "canceled"`)
 
 	b.open(y.home + "/nodes")
 	b.await(streaming + ` && document.querySelector("#nodes article button")`)
-	b.click("#nodes article button")
+	b.byKey("#nodes article button")
 	b.await(`document.querySelector("#ask").open`)
-	b.click("#ask-yes")
+	b.byKey("#ask-yes")
 	b.await(`["draining", "drained"].includes(document.querySelector("#nodes .chip").textContent)`)
 	b.await(`document.querySelector("#nodes article button").textContent === "Let it go on"`)
 	b.picture("drained-wide-light")
@@ -186,16 +180,40 @@ func TestBrowser_Actions(t *testing.T) {
 	b.picture("why-wide-light")
 	b.open(y.home + "/nodes")
 	b.await(streaming + ` && document.querySelector("#nodes article button")?.textContent === "Let it go on"`)
-	b.click("#nodes article button")
+	b.byKey("#nodes article button")
 	b.await(`document.querySelector("#nodes .chip").textContent === "up"`)
 
-	y.dead()
+	lost := y.dead()
+	b.open(y.home + "/tasks/" + lost)
+	b.await(`!document.querySelector("#edit").hidden`)
+	b.byKey("#edit")
+	b.await(`document.activeElement.id === "edited" && document.activeElement.value.startsWith("{")`)
+	b.picture("edit-wide-light")
+	for _, fault := range append(read[[]string](b, contrast), read[[]string](b, accessible)...) {
+		t.Errorf("the editor: %s", fault)
+	}
+	read[bool](b, `(() => { const e = document.querySelector("#edited"); e.value = "{"; return true; })()`)
+	b.byKey("#editor button.strong")
+	b.await(`document.querySelector("#edited-problem").innerText.startsWith("That is no JSON")`)
+	b.byKey("#edit-no")
+	b.await(`document.querySelector("#editor").hidden && document.activeElement.id === "edit"`)
+	b.byKey("#edit")
+	mended := read[bool](b, `(() => {
+	  if (document.querySelector("#where").textContent !== "config_gen") return false; // it is tried again as it is
+	  document.querySelector("#edited").value = '{"template": "dotenv", "parameters": {"variables": [{"name": "PORT", "value": "8080"}]}}';
+	  return true; })()`)
+	b.byKey("#editor button.strong")
+	b.await(`document.querySelector("#announce").textContent.includes("with the new payload") && document.querySelector("#editor").hidden`)
+	if mended {
+		b.await(`document.querySelector("#state").textContent === "completed"`)
+	}
+
 	b.open(y.home + "/dead")
 	b.await(`document.querySelectorAll("#dead tbody button").length > 1`)
 	before := read[int](b, `document.querySelectorAll("#dead tbody tr").length`)
-	b.click(`#dead tbody button[aria-label^="Delete"]`)
+	b.byKey(`#dead tbody button[aria-label^="Delete"]`)
 	b.await(`document.querySelector("#ask").open`)
-	b.click("#ask-yes")
+	b.byKey("#ask-yes")
 	b.await(`document.querySelector("#announce").textContent.includes("deleted")`)
 	if before < 1 {
 		t.Errorf("got %d groups, want some", before)
@@ -205,6 +223,19 @@ func TestBrowser_Actions(t *testing.T) {
 		return err == nil && got.State == tasks.Completed
 	})
 	b.clean(y.home)
+}
+
+// byKey goes to an element with the tab key, and presses it.
+func (b *browser) byKey(selector string) {
+	b.tb.Helper()
+	for range 200 {
+		if read[bool](b, "document.activeElement.matches(`"+selector+"`)") {
+			b.press(kb.Enter)
+			return
+		}
+		b.press(kb.Tab)
+	}
+	b.tb.Fatalf("%s cannot be reached with the tab key", selector)
 }
 
 func (b *browser) click(selector string) {

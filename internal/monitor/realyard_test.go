@@ -19,7 +19,6 @@ import (
 	"github.com/jobyard/jobyard/client"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
-	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/internal/worker"
 	"github.com/jobyard/jobyard/tasks"
 )
