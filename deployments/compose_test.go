@@ -274,6 +274,39 @@ func TestPrometheus_ScrapesWhatListens(t *testing.T) {
 	}
 }
 
+// TestPrometheus_HasTheMonitorsPassword: both read one secret, where compose puts
+// it.
+func TestPrometheus_HasTheMonitorsPassword(t *testing.T) {
+	t.Parallel()
+	var p struct {
+		ScrapeConfigs []struct {
+			JobName       string `yaml:"job_name"`
+			Authorization struct {
+				File string `yaml:"credentials_file"`
+			} `yaml:"authorization"`
+		} `yaml:"scrape_configs"`
+	}
+	if err := yaml.Unmarshal(read(t, "prometheus", "prometheus.yml"), &p); err != nil {
+		t.Fatal(err)
+	}
+	c := load(t)
+	const secret = "/run/secrets/monitor_password"
+	if file := c.Services["monitor"].Environment["JOBYARD_PAGE_PASSWORD_FILE"]; file == nil || *file != secret {
+		t.Errorf("got a monitor with the password file %v, want %s", file, secret)
+	}
+	for _, s := range []string{"monitor", "prometheus"} {
+		if !slices.Contains(c.Services[s].Secrets, "monitor_password") {
+			t.Errorf("%s: got secrets %v, want monitor_password among them", s, c.Services[s].Secrets)
+		}
+	}
+	if p.ScrapeConfigs[0].JobName != "monitor" || p.ScrapeConfigs[0].Authorization.File != secret {
+		t.Errorf("got %+v, want the monitor scraped with %s", p.ScrapeConfigs[0], secret)
+	}
+	if len(read(t, "secrets", "monitor_password.example")) < 12 {
+		t.Error("the example is no password that the monitor takes")
+	}
+}
+
 func TestDockerfile_FitsTheProject(t *testing.T) {
 	t.Parallel()
 	raw := string(read(t, "Dockerfile"))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -144,8 +145,8 @@ func TestKubernetes_FitsItsSchema(t *testing.T) {
 	for _, doc := range manifests(t) {
 		kind := doc["apiVersion"].(string) + "/" + doc["kind"].(string)
 		seen[kind]++
-		if kind == "keda.sh/v1alpha1/ScaledObject" {
-			continue // TestKubernetes_ScalesByTheMonitor reads it
+		if strings.HasPrefix(kind, "keda.sh/v1alpha1/") {
+			continue // TestKubernetes_ScalesByTheMonitor reads them
 		}
 		name, known := definitions[kind]
 		if !known {
@@ -248,6 +249,7 @@ func TestKubernetes_ScalesByTheMonitor(t *testing.T) {
 				Type       string            `yaml:"type"`
 				MetricType string            `yaml:"metricType"`
 				Metadata   map[string]string `yaml:"metadata"`
+				Auth       map[string]string `yaml:"authenticationRef"`
 			} `yaml:"triggers"`
 		} `yaml:"spec"`
 		APIVersion string         `yaml:"apiVersion"`
@@ -263,6 +265,22 @@ func TestKubernetes_ScalesByTheMonitor(t *testing.T) {
 	if o.Spec.Target.Name != "worker" || o.Spec.Min < 1 || o.Spec.Max < o.Spec.Min || trigger.Type != "metrics-api" || trigger.MetricType != "AverageValue" ||
 		!strings.HasSuffix(trigger.Metadata["url"], ":9090/scale") || trigger.Metadata["valueLocation"] != "desired_workers" || trigger.Metadata["targetValue"] != "1" {
 		t.Errorf("got %+v, want the workers scaled by the monitor's /scale", o.Spec)
+	}
+	var auth struct {
+		APIVersion string `yaml:"apiVersion"`
+		Kind       string `yaml:"kind"`
+		Metadata   struct{ Name string }
+		Spec       struct {
+			Secrets []map[string]string `yaml:"secretTargetRef"`
+		} `yaml:"spec"`
+	}
+	if err := d.Decode(&auth); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"parameter": "token", "name": "monitor", "key": "password"}
+	if trigger.Metadata["authMode"] != "bearer" || trigger.Auth["name"] != auth.Metadata.Name || auth.Kind != "TriggerAuthentication" ||
+		len(auth.Spec.Secrets) != 1 || !maps.Equal(auth.Spec.Secrets[0], want) {
+		t.Errorf("got %+v with %+v, want the monitor's password as the token", trigger, auth)
 	}
 }
 

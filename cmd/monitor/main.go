@@ -24,7 +24,7 @@ func run(ctx context.Context, args []string, s config.Streams) int {
 	return config.Run(ctx, &cli.App{
 		Name: "monitor", Version: app.Version(), Usage: "watch the yard",
 		Description: "Without a command it serves the pages at /, Asynqmon at /asynqmon/, /scale for autoscalers, and /metrics, /healthz, /readyz.",
-		Flags: slices.Concat([]cli.Flag{config.PageFlag("listen")}, config.MonitorFlags(), config.ClientFlags(),
+		Flags: slices.Concat(config.PageFlags("listen"), []cli.Flag{config.AllowRemoteFlag()}, config.MonitorFlags(), config.ClientFlags(),
 			config.RedisFlags(), config.LogFlags("info")),
 		Commands: []*cli.Command{statusCommand(), topCommand(), checkCommand(), whyCommand(), scaleCommand(), app.HealthcheckCommand()},
 		Action:   serve,

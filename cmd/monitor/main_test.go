@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -97,18 +99,31 @@ func TestBadUsage(t *testing.T) {
 	}
 	t.Cleanup(func() { l.Close() })
 	away := []string{"--redis-url", "unix:///nowhere/r.sock", "--listen", "127.0.0.1:0"}
+	open := []string{"--redis-url", "unix:///nowhere/r.sock", "--listen", "0.0.0.0:0"}
+	secret := func(text string) string {
+		file := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
 	for name, tt := range map[string]struct {
 		args []string
 		code int
 		want string
 	}{
-		"Redis away":    {away, 3, "start Redis there"},
-		"port in use":   {[]string{"--redis-url", "unix:///x", "--listen", l.Addr().String()}, 1, "choose another with --listen"},
-		"an argument":   {append([]string{"now"}, away...), 2, "monitor has the commands status, top"},
-		"fast samples":  {append([]string{"--sample-every", "1ms"}, away...), 2, "sample period"},
-		"short history": {append([]string{"--history", "1s"}, away...), 2, "history"},
-		"bad part":      {append([]string{"--memory-warn", "80"}, away...), 2, "memory warning"},
-		"bad limit":     {append([]string{"--queue-limit", "0"}, away...), 2, "queue limit"},
+		"Redis away":       {away, 3, "start Redis there"},
+		"port in use":      {[]string{"--redis-url", "unix:///x", "--listen", l.Addr().String()}, 1, "choose another with --listen"},
+		"open to others":   {open, 2, "--page-password-file"},
+		"open, as allowed": {append([]string{"--allow-remote"}, open...), 3, "start Redis there"},
+		"open, password":   {append([]string{"--page-password-file", secret("twelve letters\n")}, open...), 3, "start Redis there"},
+		"short password":   {append([]string{"--page-password-file", secret("short")}, open...), 2, "from 12 to 1024 bytes, got 5"},
+		"no such password": {append([]string{"--page-password-file", "/nowhere/p"}, away...), 2, "--page-password-file"},
+		"an argument":      {append([]string{"now"}, away...), 2, "monitor has the commands status, top"},
+		"fast samples":     {append([]string{"--sample-every", "1ms"}, away...), 2, "sample period"},
+		"short history":    {append([]string{"--history", "1s"}, away...), 2, "history"},
+		"bad part":         {append([]string{"--memory-warn", "80"}, away...), 2, "memory warning"},
+		"bad limit":        {append([]string{"--queue-limit", "0"}, away...), 2, "queue limit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -19,11 +19,11 @@ func serve(c *cli.Context) error {
 	if c.Args().Present() {
 		return config.Usage("monitor has the commands status, top, check, why and scale, not %q", c.Args().First())
 	}
-	at, err := config.Page(c, "listen")
+	cfg, err := config.Monitor(c)
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Monitor(c)
+	at, welcome, err := config.Page(c, "listen", cfg)
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,7 @@ func serve(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		log.Info().Msg(welcome)
 		a.Go("samples", func() error { return m.Run(ctx) })
 		a.Serve("page", l, app.Local(at, m.Handler()), noWriteTimeout)
 		// Closed before the server: live streams would hold up its end.

@@ -22,7 +22,7 @@ func demoCommand() *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "once", Usage: "end after the report, also on a terminal"},
 			&cli.BoolFlag{Name: "offline", Usage: "ask no package registry but the one that the demo brings"},
-		}, config.APIFlags(), []cli.Flag{config.PageFlag("monitor-listen")}, config.MonitorFlags(), yardFlags(), config.LogFlags("warn")),
+		}, config.APIFlags(), config.PageFlags("monitor-listen"), config.MonitorFlags(), yardFlags(), config.LogFlags("warn")),
 		Action: demo,
 	}
 }

@@ -21,7 +21,7 @@ func yardFlags() []cli.Flag {
 }
 
 func serveFlags() []cli.Flag {
-	return slices.Concat(config.APIFlags(), []cli.Flag{config.PageFlag("monitor-listen"), config.DataDirFlag("jobyard in the user's cache folder")},
+	return slices.Concat(config.APIFlags(), config.PageFlags("monitor-listen"), []cli.Flag{config.DataDirFlag("jobyard in the user's cache folder")},
 		config.MonitorFlags(), yardFlags(), config.LogFlags("info"))
 }
 
@@ -37,6 +37,8 @@ type doors struct {
 	api     api.Config
 	page    string
 	monitor monitor.Config
+	// welcome says who may look at the page.
+	welcome string
 	// certificate is the API's.
 	certificate config.TLS
 }
@@ -48,10 +50,10 @@ func readDoors(c *cli.Context) (d doors, err error) {
 	if d.certificate, err = config.APITLS(c); err != nil {
 		return d, err
 	}
-	if d.page, err = config.Page(c, "monitor-listen"); err != nil {
+	if d.monitor, err = config.Monitor(c); err != nil {
 		return d, err
 	}
-	d.monitor, err = config.Monitor(c)
+	d.page, d.welcome, err = config.Page(c, "monitor-listen", d.monitor)
 	return d, err
 }
 
@@ -132,6 +134,7 @@ func (y *yard) show(ctx context.Context, a *app.App, s settings, d doors, with s
 	if err != nil {
 		return err
 	}
+	s.log.Info().Msg(d.welcome)
 	a.Go("samples", func() error { return m.Run(ctx) })
 	a.ServeWith("api", with.api, h, serving)
 	a.Serve("monitor", with.page, app.Local(d.page, m.Handler()), 0) // its live stream has deadlines of its own

@@ -51,17 +51,36 @@ func Monitor(c *cli.Context) (monitor.Config, error) {
 	if cfg.Alerts.WebhookSecret, err = secretFile(c, "alert-webhook-secret-file"); err != nil {
 		return cfg, err
 	}
+	// Only what serves the pages has these flags.
+	if cfg.Password, err = secretFile(c, passwordFlag); err != nil {
+		return cfg, err
+	}
+	cfg.AllowRemote = c.Bool("allow-remote")
 	cfg.ReadOnly, cfg.AsynqmonReadOnly = c.Bool("read-only"), c.Bool("asynqmon-read-only")
 	return cfg, wrong(cfg.Validate())
 }
 
-// PageFlag says where the monitor's page is served.
-func PageFlag(name string) cli.Flag {
-	return &cli.StringFlag{Name: name, Category: serveCategory, Value: MonitorListen, Usage: "`ADDRESS` of the monitor's page, which has no login"}
+// PageFlags say where the monitor's page is served, and to whom.
+func PageFlags(listen string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: listen, Category: serveCategory, Value: MonitorListen, Usage: "`ADDRESS` of the monitor's page"},
+		&cli.StringFlag{Name: passwordFlag, Category: serveCategory, Usage: "`FILE` with the password of the monitor's pages, Asynqmon and metrics; without one only this machine is served"},
+	}
 }
 
-// Page reads PageFlag.
-func Page(c *cli.Context, name string) (string, error) {
-	at := c.String(name)
-	return at, address(name, at)
+const passwordFlag = "page-password-file"
+
+// AllowRemoteFlag opens the monitor's page without a password.
+func AllowRemoteFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "allow-remote", Category: serveCategory, Usage: "serve other machines too while there is no password: whoever reaches the address sees every task"}
+}
+
+// Page reads PageFlags for a monitor, and says who is let in.
+func Page(c *cli.Context, listen string, cfg monitor.Config) (at, welcome string, err error) {
+	at = c.String(listen)
+	if err := address(listen, at); err != nil {
+		return "", "", err
+	}
+	welcome, err = cfg.Welcome(at)
+	return at, welcome, wrong(err)
 }

@@ -11,10 +11,20 @@ import (
 const closedPolicy = "default-src 'none'; frame-ancestors 'none'"
 
 // routes are the monitor's. What changes something is a POST of the pages, or
-// Asynqmon's when that may; all else is GET and HEAD.
+// Asynqmon's when that may; all else is GET and HEAD. Where there is a password,
+// only the health checks and what the login page needs are open.
 func (m *Monitor) routes() http.Handler {
-	mux := http.NewServeMux()
-	servePage(mux)
+	open, mux := http.NewServeMux(), http.NewServeMux()
+	serveParts(open)
+	open.HandleFunc("GET /healthz", m.serveHealth)
+	open.HandleFunc("GET /readyz", m.serveReady)
+	if m.login == nil {
+		open.Handle("/", mux)
+	} else {
+		m.login.routes(open)
+		open.Handle("/", m.login.guard(mux))
+	}
+	servePages(mux, m.login != nil)
 	mux.HandleFunc("GET /api/overview", m.serveOverview)
 	mux.HandleFunc("GET /api/live", m.serveLive)
 	mux.HandleFunc("GET /api/tasks", m.bounded(m.serveTasks))
@@ -22,8 +32,6 @@ func (m *Monitor) routes() http.Handler {
 	mux.HandleFunc("GET /api/dead", m.bounded(m.serveDead))
 	mux.HandleFunc("GET /scale", m.serveScale)
 	m.actions(mux)
-	mux.HandleFunc("GET /healthz", m.serveHealth)
-	mux.HandleFunc("GET /readyz", m.serveReady)
 	mux.Handle("GET /metrics", m.metrics())
 	mux.Handle("GET "+asynqmonRoot, http.RedirectHandler(asynqmonRoot+"/", http.StatusMovedPermanently))
 	mux.Handle("GET "+asynqmonRoot+"/", m.asynqmon)
@@ -33,7 +41,7 @@ func (m *Monitor) routes() http.Handler {
 		mux.Handle("POST "+asynqmonRoot+"/api/", guarded)
 		mux.Handle("DELETE "+asynqmonRoot+"/api/", guarded)
 	}
-	return hardened(mux)
+	return hardened(open)
 }
 
 // hardened sets the headers that every answer has; a page replaces the policy
@@ -44,7 +52,9 @@ func hardened(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", closedPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
+		// Not no-referrer: with it a form of ours would be sent without its origin,
+		// and taken for one of another site.
+		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")

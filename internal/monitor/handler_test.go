@@ -45,6 +45,8 @@ func TestHandler_Routes(t *testing.T) {
 		{"GET", "/tasks", 200, "text/html"},
 		{"GET", "/tasks/0198-a.b", 200, "text/html"},
 		{"GET", "/dead", 200, "text/html"},
+		{"GET", "/leaks", 200, "text/html"},
+		{"GET", "/login", 404, "text/plain"},
 		{"GET", "/page/pages.css", 200, "text/css"},
 		{"GET", "/scale", 200, "application/json"},
 		{"GET", "/api/dead", 200, "application/json"},

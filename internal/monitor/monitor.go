@@ -47,6 +47,11 @@ type Config struct {
 	Scale scale.Config
 	// Alerts says who is told what is wrong, beside the log.
 	Alerts notify.Config
+	// Password is asked for by everything but the health checks; empty means that
+	// nobody is asked. It is no part of any log.
+	Password string `json:"-"`
+	// AllowRemote serves other machines too while there is no password.
+	AllowRemote bool
 	// ReadOnly keeps the pages from changing anything.
 	ReadOnly bool
 	// AsynqmonReadOnly keeps Asynqmon from changing anything.
@@ -79,6 +84,7 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(
 		c.Scale.Validate(), c.Alerts.Validate(),
+		check(c.Password == "" || len(c.Password) >= minPassword && len(c.Password) <= maxPassword, "page password must have from %d to %d bytes, got %d", minPassword, maxPassword, len(c.Password)),
 		check(c.WaitWarn >= time.Second && c.WaitWarn <= 24*time.Hour, "wait warning must be from 1s to 24h, got %s", c.WaitWarn),
 		check(c.BulkWaitWarn >= c.WaitWarn && c.BulkWaitWarn <= 7*24*time.Hour, "bulk wait warning must be from the wait warning (%s) to 168h, got %s", c.WaitWarn, c.BulkWaitWarn),
 		check(c.QueueLimit >= 1 && c.QueueLimit <= 10_000_000, "queue limit must be from 1 to 10000000, got %d", c.QueueLimit),
@@ -102,6 +108,7 @@ type Monitor struct {
 	history  *history
 	live     *live
 	teller   *teller
+	login    *login // nil: nobody is asked
 	registry *prometheus.Registry
 	asynqmon *asynqmonMount
 	calls    chan struct{} // places for calls of the pages
@@ -125,6 +132,12 @@ func New(cfg Config, b *broker.Broker, log zerolog.Logger) (*Monitor, error) {
 	m.store = results.NewWith(b, blobs)
 	m.teller = newTeller(notify.New(cfg.Alerts, m.log))
 	m.registry = newRegistry(m)
+	if cfg.Password != "" {
+		// By its field, so that tests can turn the clock.
+		if m.login, err = newLogin(cfg.Password, func() time.Time { return m.now() }, m.log); err != nil {
+			return nil, err
+		}
+	}
 	mount, err := newAsynqmon(b, cfg.AsynqmonReadOnly)
 	if err != nil {
 		return nil, fmt.Errorf("prepare asynqmon: %w", err)

@@ -21,23 +21,28 @@ var pageFiles embed.FS
 
 // pagePolicy lets a page use only what this server holds.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // page is one of the monitor's pages: the file NAME.html in the frame, and the
-// script NAME.js.
+// script NAME.js. A new page takes these two files and an entry in pages.
 type page struct {
 	Name, Title string
-	routes      []string
-	Body        template.HTML
-	Pages       []page
+	// Curves are those of the history that it draws, with commas between.
+	Curves string
+	routes []string
+	Body   template.HTML
+	Pages  []page
+	// Login tells that one can sign out.
+	Login bool
 }
 
 func pages() []page {
 	return []page{
-		{Name: "overview", Title: "Overview", routes: []string{"/{$}"}},
-		{Name: "queues", Title: "Queues", routes: []string{"/queues"}},
-		{Name: "nodes", Title: "Nodes", routes: []string{"/nodes"}},
+		{Name: "overview", Title: "Overview", Curves: "rate,waiting,rss,heap", routes: []string{"/{$}"}},
+		{Name: "queues", Title: "Queues", Curves: "waiting,wait", routes: []string{"/queues"}},
+		{Name: "nodes", Title: "Nodes", Curves: "rss,heap", routes: []string{"/nodes"}},
 		{Name: "tasks", Title: "Tasks", routes: []string{"/tasks"}},
+		{Name: "leaks", Title: "Leaks", Curves: "live", routes: []string{"/leaks"}},
 		{Name: "dead", Title: "Dead letters", routes: []string{"/dead"}},
 		{Name: "task", Title: "Task", routes: []string{"/tasks/{id}"}},
 	}
@@ -60,8 +65,9 @@ func (p page) Current(entry page) bool {
 	return p.Name == entry.Name || p.Name == "task" && entry.Name == "tasks"
 }
 
-// servePage adds the pages and their parts to the routes.
-func servePage(mux *http.ServeMux) {
+// serveParts adds what the pages are made of to the routes. Nothing of the yard
+// is in it.
+func serveParts(mux *http.ServeMux) {
 	entries, err := fs.ReadDir(pageFiles, "page")
 	if err != nil {
 		panic("monitor: the page is not embedded: " + err.Error())
@@ -71,8 +77,13 @@ func servePage(mux *http.ServeMux) {
 			mux.Handle("GET /page/"+e.Name(), pageFile(e.Name(), embedded(e.Name())))
 		}
 	}
+}
+
+// servePages adds the pages to the routes.
+func servePages(mux *http.ServeMux, login bool) {
 	frame := template.Must(template.New("frame").Parse(string(embedded("frame.html"))))
 	for _, p := range pages() {
+		p.Login = login
 		p.Body, p.Pages = template.HTML(embedded(p.Name+".html")), pages() //nolint:gosec // our own file
 		var out bytes.Buffer
 		if err := frame.Execute(&out, p); err != nil {

@@ -1,6 +1,7 @@
 // What the pages do when a button is pressed: ask whether that is meant, call,
 // and say what came of it.
 import { text } from "./dom.js";
+import { signedIn } from "./live.js";
 
 const by = (id) => document.getElementById(id);
 
@@ -41,6 +42,7 @@ export async function call(url, options) {
   } catch {
     throw new Error("The monitor does not answer.");
   }
+  if (answer.status === 401) await signedIn();
   const data = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(sentence(data.error ?? `The monitor answered ${answer.status}.`)), { status: answer.status });
   return data;

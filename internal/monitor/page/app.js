@@ -7,10 +7,10 @@ import { listen } from "./live.js";
 const by = (id) => document.getElementById(id);
 
 // start opens the stream; each of views is called with every sample and the
-// curves.
+// curves, of which the page's entry in page.go names those that it draws.
 export function start(...views) {
   const curves = new Curves();
-  listen("/api/live", {
+  listen(`/api/live?curves=${document.body.dataset.curves || "none"}`, {
     history(past) {
       curves.load(past);
     },
@@ -39,8 +39,10 @@ function remember(s, curves) {
   for (const n of s.nodes.filter((n) => n.up)) {
     curves.put("rss", n.id, n.rss_bytes / (1 << 20));
     curves.put("heap", n.id, n.heap_live_bytes / (1 << 20));
+    for (const l of n.leaks ?? []) curves.put("live", `${l.kind}@${n.id}`, l.live_bytes / (1 << 20));
   }
   const known = new Set(s.nodes.map((n) => n.id));
   curves.retain("rss", known);
   curves.retain("heap", known);
+  curves.retain("live", new Set(s.nodes.flatMap((n) => (n.leaks ?? []).map((l) => `${l.kind}@${n.id}`))));
 }

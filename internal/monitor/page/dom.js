@@ -52,7 +52,7 @@ export function meter(name) {
   root.setAttribute("aria-label", name);
   root.setAttribute("aria-valuemin", 0);
   return {
-    root,
+    root, fill,
     update(value, most, warn, words) {
       const part = most > 0 ? value / most : 0;
       fill.style.inlineSize = `${Math.min(100, 100 * part)}%`;
@@ -65,7 +65,7 @@ export function meter(name) {
   };
 }
 
-// facts is a list of names and figures.
+// facts is a list of names and figures; show hides those without one.
 export function facts(className, names) {
   const root = el("dl", className);
   const values = new Map();
@@ -74,5 +74,9 @@ export function facts(className, names) {
     values.set(name, dd);
     root.append(el("div", "", el("dt", "", name), dd));
   }
-  return { root, set: (name, s) => text(values.get(name), s), mark: (name, m) => attribute(values.get(name), "data-level", m) };
+  const show = (name, s) => {
+    values.get(name).parentElement.hidden = !s;
+    if (s) text(values.get(name), s);
+  };
+  return { root, show, set: (name, s) => text(values.get(name), s), mark: (name, m) => attribute(values.get(name), "data-level", m) };
 }

@@ -42,8 +42,15 @@ export function listen(url, on) {
 
   function later() {
     clearTimeout(retry);
-    retry = setTimeout(open, again);
+    retry = setTimeout(() => signedIn().then(open), again);
   }
 
   open();
+}
+
+// signedIn leaves for the login page if the session has ended.
+export async function signedIn() {
+  if (!document.getElementById("sign-out")) return; // nobody is asked
+  const answer = await fetch("/login/session").catch(() => null);
+  if (answer?.status === 204) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
