@@ -50,7 +50,7 @@ func newLogin(password string, now func() time.Time, log zerolog.Logger) (*login
 		return nil, err
 	}
 	l := &login{sessions: sessions, own: make([]byte, sha256.Size), guesses: newGuesses(), now: now, log: log}
-	rand.Read(l.own) //nolint:errcheck // never fails
+	rand.Read(l.own) // never fails
 	l.password = l.sum(password)
 	return l, nil
 }

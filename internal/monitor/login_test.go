@@ -20,7 +20,7 @@ const testPassword = "correct horse battery"
 func locked(c *Config) { c.Password = testPassword }
 
 // send asks a monitor; the body is a form.
-func (y *testYard) send(method, path, body string, change ...func(*http.Request)) *http.Response {
+func (y *testYard) send(method, path, body string, change ...func(*http.Request)) *httptest.ResponseRecorder {
 	y.tb.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	if body != "" {
@@ -31,7 +31,12 @@ func (y *testYard) send(method, path, body string, change ...func(*http.Request)
 	}
 	w := httptest.NewRecorder()
 	y.monitor.Handler().ServeHTTP(w, r)
-	return w.Result()
+	return w
+}
+
+// cookies are those that an answer sets.
+func cookies(w *httptest.ResponseRecorder) []*http.Cookie {
+	return (&http.Response{Header: w.Header()}).Cookies()
 }
 
 func with(name, value string) func(*http.Request) {
@@ -46,10 +51,10 @@ func from(address string) func(*http.Request) {
 func (y *testYard) signIn() *http.Cookie {
 	y.tb.Helper()
 	got := y.send("POST", "/login", url.Values{"password": {testPassword}, "next": {"/queues?x=1"}}.Encode())
-	if got.StatusCode != http.StatusSeeOther || got.Header.Get("Location") != "/queues?x=1" || len(got.Cookies()) != 1 {
-		y.tb.Fatalf("got %d to %q with %v, want the page that was asked for", got.StatusCode, got.Header.Get("Location"), got.Cookies())
+	if got.Code != http.StatusSeeOther || got.Header().Get("Location") != "/queues?x=1" || len(cookies(got)) != 1 {
+		y.tb.Fatalf("got %d to %q with %v, want the page that was asked for", got.Code, got.Header().Get("Location"), cookies(got))
 	}
-	return got.Cookies()[0]
+	return cookies(got)[0]
 }
 
 func TestLogin_EverythingIsBehindIt(t *testing.T) {
@@ -58,29 +63,29 @@ func TestLogin_EverythingIsBehindIt(t *testing.T) {
 	y.node("secret-node")
 	y.sample(0)
 	for _, path := range []string{"/healthz", "/readyz", "/login", "/page/style.css", "/page/icon.svg"} {
-		if got := y.send("GET", path, ""); got.StatusCode != 200 {
-			t.Errorf("%s: got %d, want it open", path, got.StatusCode)
+		if got := y.send("GET", path, ""); got.Code != 200 {
+			t.Errorf("%s: got %d, want it open", path, got.Code)
 		}
 	}
 	closed := []string{"/", "/queues", "/nodes", "/tasks", "/tasks/x", "/leaks", "/dead", "/api/overview", "/api/live", "/api/tasks", "/api/tasks/x", "/api/dead", "/metrics", "/scale", "/asynqmon", "/asynqmon/", "/asynqmon/api/queues", "/asynqmon/static/js/main.js", "/nothing", "/page/frame.html", "/page//../api/overview", "/login/../metrics", "//metrics"}
 	for _, path := range closed {
 		got := y.send("GET", path, "")
-		body, _ := io.ReadAll(got.Body)
-		if got.StatusCode != 401 && got.StatusCode != 307 || strings.Contains(string(body), "secret-node") || strings.Contains(string(body), "jobyard_queue") {
-			t.Errorf("%s: got %d %.80s, want 401", path, got.StatusCode, body)
+		body := got.Body.String()
+		if got.Code != 401 && got.Code != 307 || strings.Contains(body, "secret-node") || strings.Contains(body, "jobyard_queue") {
+			t.Errorf("%s: got %d %.80s, want 401", path, got.Code, body)
 		}
-		if strings.Contains(strings.ToLower(strings.Join(got.Header.Values("WWW-Authenticate"), " ")), "basic") {
+		if strings.Contains(strings.ToLower(strings.Join(got.Header().Values("WWW-Authenticate"), " ")), "basic") {
 			t.Errorf("%s: got a challenge that makes browsers ask by themselves", path)
 		}
 	}
 	for _, path := range []string{"/api/tasks/x/cancel", "/api/nodes/secret-node/drain", "/api/dead/replay", "/asynqmon/api/queues/search:pause", "/healthz", "/metrics"} {
-		if got := y.send("POST", path, ""); got.StatusCode != 401 {
-			t.Errorf("POST %s: got %d, want 401", path, got.StatusCode)
+		if got := y.send("POST", path, ""); got.Code != 401 {
+			t.Errorf("POST %s: got %d, want 401", path, got.Code)
 		}
 	}
 	got := y.send("GET", "/nodes?a=b", "", with("Accept", "text/html,*/*"))
-	if got.StatusCode != 303 || got.Header.Get("Location") != "/login?next=%2Fnodes%3Fa%3Db" {
-		t.Errorf("got %d to %q, want the login page", got.StatusCode, got.Header.Get("Location"))
+	if got.Code != 303 || got.Header().Get("Location") != "/login?next=%2Fnodes%3Fa%3Db" {
+		t.Errorf("got %d to %q, want the login page", got.Code, got.Header().Get("Location"))
 	}
 	session := y.signIn()
 	if !session.HttpOnly || session.SameSite != http.SameSiteStrictMode || session.MaxAge != 12*3600 || session.Path != "/" || session.Secure {
@@ -88,17 +93,17 @@ func TestLogin_EverythingIsBehindIt(t *testing.T) {
 	}
 	in := func(r *http.Request) { r.AddCookie(session) }
 	for path, want := range map[string]int{"/": 200, "/leaks": 200, "/api/overview": 200, "/metrics": 200, "/scale": 200, "/asynqmon/api/queues": 200, "/login/session": 200, "/nothing": 404} {
-		if got := y.send("GET", path, "", in); got.StatusCode != want {
-			t.Errorf("%s with a session: got %d, want %d", path, got.StatusCode, want)
+		if got := y.send("GET", path, "", in); got.Code != want {
+			t.Errorf("%s with a session: got %d, want %d", path, got.Code, want)
 		}
 	}
-	page, _ := io.ReadAll(y.send("GET", "/", "", in).Body)
-	if !strings.Contains(string(page), `action="/logout"`) {
+	page := y.send("GET", "/", "", in).Body.String()
+	if !strings.Contains(page, `action="/logout"`) {
 		t.Error("got no way to sign out")
 	}
 	out := y.send("POST", "/logout", "", in)
-	if c := out.Cookies(); out.StatusCode != 303 || len(c) != 1 || c[0].MaxAge >= 0 || c[0].Value != "" {
-		t.Errorf("got %d, %v, want the cookie taken back", out.StatusCode, c)
+	if c := cookies(out); out.Code != 303 || len(c) != 1 || c[0].MaxAge >= 0 || c[0].Value != "" {
+		t.Errorf("got %d, %v, want the cookie taken back", out.Code, c)
 	}
 	if strings.Contains(y.log.String(), testPassword) || strings.Contains(y.log.String(), session.Value) {
 		t.Error("the log holds a secret")
@@ -116,8 +121,8 @@ func TestLogin_Programs(t *testing.T) {
 		"Bearer " + testPassword: 200, "bearer " + testPassword: 200, basic(testPassword): 200,
 		"Bearer wrong": 401, "Bearer ": 401, basic(""): 401, "Digest x": 401, "Bearer " + testPassword + "x": 401,
 	} {
-		if got := y.send("GET", "/metrics", "", with("Authorization", header)); got.StatusCode != want {
-			t.Errorf("%s: got %d, want %d", header, got.StatusCode, want)
+		if got := y.send("GET", "/metrics", "", with("Authorization", header)); got.Code != want {
+			t.Errorf("%s: got %d, want %d", header, got.Code, want)
 		}
 	}
 }
@@ -137,22 +142,22 @@ func TestLogin_SessionsEnd(t *testing.T) {
 	forged := []byte(session.Value)
 	forged[3] ^= 1
 	for name, value := range map[string]string{"forged": string(forged), "of another password": other.sign(y.clock.Add(time.Hour)), "empty": "", "short": "AAAA", "no base64": "%%%"} {
-		if got := y.send("GET", "/api/overview", "", in(value)); got.StatusCode != 401 {
-			t.Errorf("%s: got %d, want 401", name, got.StatusCode)
+		if got := y.send("GET", "/api/overview", "", in(value)); got.Code != 401 {
+			t.Errorf("%s: got %d, want 401", name, got.Code)
 		}
 	}
 	same := openYard(t, y.broker, locked) // a second monitor with the same password
 	same.sample(0)
-	if got := same.send("GET", "/api/overview", "", in(session.Value)); got.StatusCode != 200 {
-		t.Errorf("at another monitor: got %d, want 200", got.StatusCode)
+	if got := same.send("GET", "/api/overview", "", in(session.Value)); got.Code != 200 {
+		t.Errorf("at another monitor: got %d, want 200", got.Code)
 	}
 	y.clock = y.clock.Add(sessionFor - time.Second)
-	if got := y.send("GET", "/api/overview", "", in(session.Value)); got.StatusCode != 200 {
-		t.Errorf("before its end: got %d, want 200", got.StatusCode)
+	if got := y.send("GET", "/api/overview", "", in(session.Value)); got.Code != 200 {
+		t.Errorf("before its end: got %d, want 200", got.Code)
 	}
 	y.clock = y.clock.Add(2 * time.Second)
-	if got := y.send("GET", "/api/overview", "", in(session.Value)); got.StatusCode != 401 {
-		t.Errorf("after its end: got %d, want 401", got.StatusCode)
+	if got := y.send("GET", "/api/overview", "", in(session.Value)); got.Code != 401 {
+		t.Errorf("after its end: got %d, want 401", got.Code)
 	}
 }
 
@@ -185,35 +190,35 @@ func TestLogin_GuessesAreBounded(t *testing.T) {
 	t.Parallel()
 	y := newYard(t, locked)
 	y.sample(0)
-	guess := func(password, address string) *http.Response {
+	guess := func(password, address string) *httptest.ResponseRecorder {
 		return y.send("POST", "/login", url.Values{"password": {password}}.Encode(), from(address))
 	}
 	session := y.signIn()
 	for i := range guessBurst {
-		if got := guess("wrong", "192.0.2.1"); got.StatusCode != 401 {
-			t.Fatalf("guess %d: got %d, want 401", i, got.StatusCode)
+		if got := guess("wrong", "192.0.2.1"); got.Code != 401 {
+			t.Fatalf("guess %d: got %d, want 401", i, got.Code)
 		}
 	}
 	got := guess(testPassword, "192.0.2.1")
-	if got.StatusCode != 429 || got.Header.Get("Retry-After") != "6" {
-		t.Errorf("got %d, Retry-After %q: the right one must not be looked at either", got.StatusCode, got.Header.Get("Retry-After"))
+	if got.Code != 429 || got.Header().Get("Retry-After") != "6" {
+		t.Errorf("got %d, Retry-After %q: the right one must not be looked at either", got.Code, got.Header().Get("Retry-After"))
 	}
-	if got := y.send("GET", "/metrics", "", from("192.0.2.1"), with("Authorization", "Bearer "+testPassword)); got.StatusCode != 429 {
-		t.Errorf("by header: got %d, want 429", got.StatusCode)
+	if got := y.send("GET", "/metrics", "", from("192.0.2.1"), with("Authorization", "Bearer "+testPassword)); got.Code != 429 {
+		t.Errorf("by header: got %d, want 429", got.Code)
 	}
-	if got := y.send("GET", "/metrics", "", from("192.0.2.1"), func(r *http.Request) { r.AddCookie(session) }); got.StatusCode != 200 {
-		t.Errorf("who is signed in: got %d, want 200", got.StatusCode)
+	if got := y.send("GET", "/metrics", "", from("192.0.2.1"), func(r *http.Request) { r.AddCookie(session) }); got.Code != 200 {
+		t.Errorf("who is signed in: got %d, want 200", got.Code)
 	}
-	if got := guess(testPassword, "192.0.2.2"); got.StatusCode != 303 {
-		t.Errorf("from elsewhere: got %d, want 303", got.StatusCode)
+	if got := guess(testPassword, "192.0.2.2"); got.Code != 303 {
+		t.Errorf("from elsewhere: got %d, want 303", got.Code)
 	}
 	y.clock = y.clock.Add(guessEvery)
-	if got := guess(testPassword, "192.0.2.1"); got.StatusCode != 303 {
-		t.Errorf("later: got %d, want 303", got.StatusCode)
+	if got := guess(testPassword, "192.0.2.1"); got.Code != 303 {
+		t.Errorf("later: got %d, want 303", got.Code)
 	}
 	for range 5 * guessBurst { // right ones cost nothing
-		if got := guess(testPassword, "192.0.2.3"); got.StatusCode != 303 {
-			t.Fatalf("got %d, want 303", got.StatusCode)
+		if got := guess(testPassword, "192.0.2.3"); got.Code != 303 {
+			t.Fatalf("got %d, want 303", got.Code)
 		}
 	}
 }
@@ -257,16 +262,16 @@ func TestLogin_OtherSites(t *testing.T) {
 	y.sample(0)
 	body := url.Values{"password": {testPassword}}.Encode()
 	for _, path := range []string{"/login", "/logout"} {
-		if got := y.send("POST", path, body, with("Origin", "https://evil.example")); got.StatusCode != 403 {
-			t.Errorf("%s: got %d, want 403", path, got.StatusCode)
+		if got := y.send("POST", path, body, with("Origin", "https://evil.example")); got.Code != 403 {
+			t.Errorf("%s: got %d, want 403", path, got.Code)
 		}
 	}
 	session := y.signIn()
 	got := y.send("POST", "/api/dead/delete", "{}", with("Sec-Fetch-Site", "cross-site"), func(r *http.Request) { r.AddCookie(session) })
-	if got.StatusCode != 403 {
-		t.Errorf("an action: got %d, want 403", got.StatusCode)
+	if got.Code != 403 {
+		t.Errorf("an action: got %d, want 403", got.Code)
 	}
-	secure := y.send("POST", "/login", body, with("X-Forwarded-Proto", "https")).Cookies()
+	secure := cookies(y.send("POST", "/login", body, with("X-Forwarded-Proto", "https")))
 	if len(secure) != 1 || !secure[0].Secure {
 		t.Errorf("behind TLS: got %v, want a cookie that keeps to it", secure)
 	}
