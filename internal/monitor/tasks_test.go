@@ -98,6 +98,8 @@ func TestWhy(t *testing.T) {
 	is(ask("later"), "its time, which comes in 59 min", "schedule")
 	y.node("n2", func(n *broker.Node) { n.RSS = n.MemoryLimit })
 	is(ask("a"), "number 5", "line", "memory")
+	y.node("n2", func(n *broker.Node) { n.Budget.Memory, n.Budget.Rest = "full", 0.3 })
+	is(ask("a"), "number 5", "line", "memory", "rate")
 	y.broker.Client().Set(t.Context(), broker.QueueKey("search", "paused"), "1", 0)
 	y.node("n2")
 	is(ask("a"), "queue search is paused", "paused", "line")

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/memwatch"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -121,18 +122,34 @@ func (w *Why) served(q Queue, k Kind, o *Overview) {
 	}
 }
 
-// memory tells of nodes that are near their limit, where runners are killed.
+// memory tells of nodes that admit no more tasks for want of memory, and of
+// those whose slots rest because the processors are too busy.
 func (w *Why) memory(k Kind, o *Overview) {
-	near, all := 0, 0
+	near, full, resting, all := 0, 0, 0, 0
 	for n := range o.living() {
-		if n.Kinds[k.Kind].Slots > 0 && n.Takes(o.At) && n.MemoryLimit > 0 {
-			if all++; float64(n.RSS) >= o.Marks.Memory*float64(n.MemoryLimit) {
-				near++
-			}
+		if n.Kinds[k.Kind].Slots == 0 || !n.Takes(o.At) {
+			continue
+		}
+		all++
+		switch memory := memwatch.MemoryState(n.Budget.Memory); {
+		case memory == memwatch.MemoryFull || memory == memwatch.MemoryCritical:
+			full++
+		case n.MemoryLimit > 0 && float64(n.RSS) >= o.Marks.Memory*float64(n.MemoryLimit):
+			near++
+		}
+		if n.Budget.Rest > 0 {
+			resting++
 		}
 	}
-	if near > 0 && near == all {
-		w.block("memory", "add a node, or give them more memory", "every node that takes %s is over %.0f %% of its memory limit", k.Kind, 100*o.Marks.Memory)
+	const remedy = "add a node, or give them more memory"
+	switch {
+	case full > 0 && full == all:
+		w.block("memory", remedy, "every node that takes %s is full and admits no more tasks until some end", k.Kind)
+	case near+full > 0 && near+full == all:
+		w.block("memory", remedy, "every node that takes %s is over %.0f %% of its memory limit", k.Kind, 100*o.Marks.Memory)
+	}
+	if resting > 0 && resting == all {
+		w.block("rate", "add a node, or fewer slots", "the processors of every node that takes %s are too busy: a slot rests between two tasks", k.Kind)
 	}
 }
 
