@@ -212,7 +212,9 @@ func TestTaskCommands(t *testing.T) {
 	if got := command(t, b.URL, "", "result", id, "--json"); got.code != 3 || got.task(t).State != tasks.Pending {
 		t.Errorf("got %+v", got)
 	}
-	command(t, b.URL, "", "search", "y", "--wait-timeout", "50ms").want(t, 3, "", "still pending after 50ms and goes on")
+	a = command(t, b.URL, "", "search", "y", "--wait-timeout", "50ms")
+	a.want(t, 3, "", "still pending after 50ms and goes on")
+	a.want(t, 3, "", "; no worker serves search: start one on the same Redis")
 	command(t, b.URL, "", "cancel", id).want(t, 0, "canceled", "")
 	command(t, b.URL, "", "cancel", id).want(t, 0, "canceled", "")
 	command(t, b.URL, "", "result", id).want(t, 1, "canceled by a caller", "")

@@ -128,5 +128,19 @@ func (s *session) wait(ctx context.Context, seen tasks.Task, limit time.Duration
 	case ctx.Err() != nil:
 		return t, &config.NoAnswerError{Message: "stopped waiting; the task goes on: producer result " + t.ID}
 	}
-	return t, &config.NoAnswerError{Message: fmt.Sprintf("the task is still %s after %s and goes on: producer result %s", t.State, limit, t.ID)}
+	return t, &config.NoAnswerError{Message: fmt.Sprintf("the task is still %s after %s and goes on: producer result %s%s", t.State, limit, t.ID, s.unserved(ctx, t))}
+}
+
+// unserved says that no worker is there to take a task that waits.
+func (s *session) unserved(ctx context.Context, t tasks.Task) string {
+	nodes, err := s.broker.Nodes(ctx)
+	if err != nil || t.State != tasks.Pending {
+		return ""
+	}
+	for _, n := range nodes {
+		if n.Up(time.Now()) && n.Kinds[t.Kind].Slots > 0 {
+			return ""
+		}
+	}
+	return "; no worker serves " + t.Kind + ": start one on the same Redis"
 }

@@ -147,7 +147,11 @@ func (s Style) Failure(t tasks.Task) string {
 	if t.State != tasks.Canceled {
 		reason = ", " + s.paint(bold, string(t.Error.Reason))
 	}
-	fmt.Fprintf(&b, "%s%s: %s\n", s.paint(red, t.Kind+" "+string(t.State)), reason, line(t.Error.Message))
+	message := ": " + line(t.Error.Message)
+	if fields := t.Error.Fields; len(fields) > 0 && t.Error.Message == (&tasks.InvalidError{Fields: fields}).Error() {
+		message = "" // the lines below say it
+	}
+	fmt.Fprintf(&b, "%s%s%s\n", s.paint(red, t.Kind+" "+string(t.State)), reason, message)
 	for _, f := range t.Error.Fields {
 		fmt.Fprintf(&b, "  %s: %s\n", s.paint(yellow, line(f.Path)), line(f.Message))
 	}

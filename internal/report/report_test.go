@@ -129,6 +129,14 @@ search archived, invalid: bad[2J input
   the same request may succeed later
 task i
 `)
+	fields := []tasks.FieldError{{Path: "payload.query", Message: "must not be empty"}, {Path: "payload.limit", Message: "must be 1"}}
+	check(t, Style{}.Failure(tasks.Task{Kind: "search", State: tasks.Archived, Error: &tasks.Error{
+		Reason: tasks.ReasonInvalid, Message: (&tasks.InvalidError{Fields: fields}).Error(), Fields: fields,
+	}}), `
+search archived, invalid
+  payload.query: must not be empty
+  payload.limit: must be 1
+`)
 	if got := (Style{}).Result(tasks.Task{Kind: "search", State: tasks.Completed, Result: json.RawMessage(`[]`)}); !strings.Contains(got, "cannot be shown") {
 		t.Errorf("a result of another form: got %q", got)
 	}
