@@ -24,7 +24,8 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## show all four kinds at work in one process, without Redis
-	go run ./cmd/standalone demo
+	@echo 'Building; the first time takes a minute or two ...' >&2
+	@go run ./cmd/standalone demo
 
 .PHONY: run
 run: ## producer, worker and monitor in one process, until Ctrl-C

@@ -16,6 +16,7 @@ import (
 	"testing/fstest"
 
 	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/jobs/sdkfetch"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -218,6 +219,22 @@ func TestDocuments(t *testing.T) {
 	} {
 		if docs, isOwn := documents(from); isOwn || len(docs) != 2 || docs[0].name != "README.md" {
 			t.Errorf("%s: got %v, %d documents", name, isOwn, len(docs))
+		}
+	}
+}
+
+// The demo says why it asks its own registry.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	cfg := sdkfetch.DefaultConfig()
+	cfg.Go.Proxy, cfg.NPM.Registry = "off", "http://127.0.0.1:1/"
+	for name, want := range map[string]string{"a.test/b": "GOPROXY=off", "clsx": "reach"} {
+		p := tasks.SDKFetchPayload{Ecosystem: "npm", Name: name}
+		if strings.Contains(name, "/") {
+			p.Ecosystem = "go"
+		}
+		if got := silence(t.Context(), cfg, p); !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, want %q in it", name, got, want)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jobyard/jobyard/internal/app"
+	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/localregistry"
 	"github.com/jobyard/jobyard/tasks"
@@ -104,11 +105,8 @@ func parcels(ctx context.Context, a *app.App, cfg *sdkfetch.Config, offline bool
 	var asking sync.WaitGroup
 	for i := range all {
 		asking.Go(func() {
-			switch {
-			case offline:
-				all[i].why = "it was started with --offline"
-			case !answers(ctx, *cfg, all[i].payload):
-				all[i].why = "the configured one did not answer quickly"
+			if all[i].why = "it was started with --offline"; !offline {
+				all[i].why = silence(ctx, *cfg, all[i].payload)
 			}
 		})
 	}
@@ -138,11 +136,18 @@ func parcels(ctx context.Context, a *app.App, cfg *sdkfetch.Config, offline bool
 	return all, nil
 }
 
-// answers tries the job itself, so that proxies and checksums are tried too.
-func answers(ctx context.Context, cfg sdkfetch.Config, p tasks.SDKFetchPayload) bool {
+// silence says why the configured registry is of no use here, and nothing where
+// it is. It tries the job itself, so that proxies and checksums are tried too.
+func silence(ctx context.Context, cfg sdkfetch.Config, p tasks.SDKFetchPayload) string {
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
 	p.Include = []string{"dependencies"}
 	_, err := sdkfetch.New(cfg, sdkfetch.Extract, nil).Handle(ctx, p)
-	return err == nil
+	switch {
+	case err == nil:
+		return ""
+	case ctx.Err() != nil:
+		return "the configured one did not answer within " + quick.String()
+	}
+	return fault.Of(err).Message
 }
