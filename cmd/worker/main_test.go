@@ -86,6 +86,7 @@ func TestBadUsage(t *testing.T) {
 		"negative drain":  {append([]string{"--drain-timeout", "-1s"}, away...), 2, "drain timeout"},
 		"long limit":      {append([]string{"--max-timeout", "1h"}, away...), 2, "from 1s to 2m0s"},
 		"bad address":     {append(away, "--admin-listen", "x"), 2, "--admin-listen must be host:port"},
+		"no folder":       {[]string{"--redis-url", brokertest.Server(t, "").URL, "--admin-listen", "127.0.0.1:0", "--data-dir", "/dev/null/x"}, 2, "cannot use the folder /dev/null/x/library: not a directory; choose another with --data-dir"},
 		"unknown setting": {append([]string{"--speed", "9"}, away...), 2, "speed"},
 	} {
 		t.Run(name, func(t *testing.T) {

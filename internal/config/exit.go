@@ -8,6 +8,7 @@ import (
 
 	"github.com/jobyard/jobyard/client"
 	"github.com/jobyard/jobyard/internal/blob"
+	"github.com/jobyard/jobyard/internal/library"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -65,6 +66,7 @@ func ExitCode(err error) int {
 		invalid  *tasks.InvalidError
 		conflict *client.ConflictError
 		folder   *blob.DirectoryError
+		index    *library.FolderError
 		full     *client.FullError
 		memory   *client.MemoryError
 		away     *client.UnavailableError
@@ -73,7 +75,7 @@ func ExitCode(err error) int {
 	switch {
 	case err == nil:
 		return ExitOK
-	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &conflict), errors.As(err, &folder),
+	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &conflict), errors.As(err, &folder), errors.As(err, &index),
 		errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrFinal), errors.Is(err, client.ErrNotDead):
 		return ExitUsage
 	case errors.As(err, &full), errors.As(err, &memory):

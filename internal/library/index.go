@@ -25,7 +25,25 @@ const schemaVersion = "replica-v1"
 var schemaPattern = regexp.MustCompile(`^replica-v[0-9]+$`)
 
 // ErrInUse is returned by Open when another process holds the index directory.
-var ErrInUse = errors.New("the index directory is in use by another process; give each worker its own")
+var ErrInUse = errors.New("the index directory is in use by another process; give each worker its own with --data-dir")
+
+// FolderError tells that the index cannot be kept where it was told to be.
+type FolderError struct {
+	Dir string
+	Err error
+}
+
+// Error says where, why and what to do.
+func (e *FolderError) Error() string {
+	cause := e.Err
+	if p, ok := errors.AsType[*fs.PathError](cause); ok {
+		cause = p.Err
+	}
+	return fmt.Sprintf("cannot use the folder %s: %v; choose another with --data-dir", e.Dir, cause)
+}
+
+// Unwrap returns the cause.
+func (e *FolderError) Unwrap() error { return e.Err }
 
 var errDamagedIndex = errors.New("the index is damaged")
 
@@ -54,7 +72,7 @@ type store struct {
 // lies there is damaged or of another schema.
 func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make index directory: %w", err)
+		return nil, &FolderError{dir, err}
 	}
 	path := filepath.Join(dir, schemaVersion)
 	s, err := openScorch(path)
@@ -71,7 +89,7 @@ func openStore(dir string) (*store, error) {
 		return nil, fmt.Errorf("delete damaged index (%w): %w", err, rmErr)
 	}
 	if s, err = openScorch(path); err != nil {
-		return nil, fmt.Errorf("make index: %w", err)
+		return nil, &FolderError{dir, err}
 	}
 	return s, removeOtherSchemas(dir)
 }

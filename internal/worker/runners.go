@@ -83,7 +83,7 @@ func openRunners(cfg RegistryConfig, log zerolog.Logger, reg prometheus.Register
 		c := isolation.DefaultConfig(kind)
 		c.Args, c.Slots, c.Sandbox = []string{runnerCommand, kind}, slots, cfg.Sandbox
 		c.Limits.Memory, c.MaxMemory = cfg.JobMemory, largerSlot*cfg.JobMemory
-		p, err := isolation.New(c, log.With().Str("kind", kind).Logger(), metrics, r.observe)
+		p, err := isolation.New(c, log, metrics, r.observe)
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
