@@ -296,6 +296,26 @@ func TestDelivery_KeepsToPublicAddresses(t *testing.T) {
 	}
 }
 
+// TestDelivery_FollowsNoRedirect: what an endpoint points at may be anything.
+func TestDelivery_FollowsNoRedirect(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	elsewhere, calls := endpoint(t, func(int64) int { return 200 })
+	server := httptest.NewServer(http.RedirectHandler(elsewhere, http.StatusTemporaryRedirect))
+	t.Cleanup(server.Close)
+	s.add(t, server.URL)
+	s.deliver(t, true, 2)
+	s.enqueue(t, "a")
+	s.cancel(t, "a")
+	brokertest.Until(t, "it is given up", func() bool {
+		dead, err := s.store.Deliveries(t.Context(), true, 10)
+		return err == nil && len(dead) == 1 && dead[0].Error == "the endpoint answered 307"
+	})
+	if len(calls) > 0 {
+		t.Error("the redirect was followed")
+	}
+}
+
 func TestPublic(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
