@@ -105,12 +105,12 @@ type cutWriter struct {
 
 func (w *cutWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *cutWriter) Write(p []byte) (int, error) {
+func (w *cutWriter) Write([]byte) (int, error) {
 	if conn, _, err := http.NewResponseController(w.ResponseWriter).Hijack(); err == nil {
 		w.cuts.Add(1)
 		conn.Close()
 	}
-	return w.ResponseWriter.Write(p)
+	return 0, http.ErrHijacked
 }
 
 func work(t *testing.T, b *broker.Broker) {
@@ -194,6 +194,20 @@ func run(t *testing.T, program string, args ...string) {
 func TestTypeScript(t *testing.T) {
 	t.Parallel()
 	run(t, "node", "typescript/jobyard.test.js")
+}
+
+// TestTypeScript_Types compiles a caller: the types are what callers see.
+func TestTypeScript_Types(t *testing.T) {
+	t.Parallel()
+	path, err := exec.LookPath("tsc")
+	if err != nil {
+		t.Skip("tsc is not on PATH: apt-get install node-typescript")
+	}
+	cmd := exec.CommandContext(t.Context(), path, "--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,dom", "--module", "nodenext",
+		"--moduleResolution", "nodenext", "typescript/types.test.ts")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func TestPython(t *testing.T) {
