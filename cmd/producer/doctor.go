@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,8 @@ const (
 	fail grade = "fail"
 )
 
+func (g grade) rank() int { return slices.Index([]grade{ok, warn, fail}, g) }
+
 // finding is one check.
 type finding struct {
 	Check  string `json:"check"`
@@ -74,11 +77,61 @@ func (d diagnosis) failed() int {
 func diagnose(f facts) diagnosis {
 	return diagnosis{
 		Findings: []finding{
-			judgeVersion(f), judgeEviction(f), judgePersistence(f), judgeReplicas(f), judgeMemory(f),
+			f.worst(judgeVersion), f.worst(judgeEviction), f.worst(judgePersistence), f.worst(judgeReplicas), f.worst(judgeMemory),
 			judgeLatency(f), judgeClock(f), judgeQueues(f), judgeNodes(f),
 		},
-		Promise: promise(f),
+		Promise: promise(f.weakest()),
 	}
+}
+
+// worst is the worst that is found of any master.
+func (f facts) worst(judge func(facts) finding) finding {
+	worst, place := judge(f), f.Place
+	for _, other := range f.Others {
+		if g := judge(other); g.Grade.rank() > worst.Grade.rank() {
+			worst, place = g, other.Place
+		}
+	}
+	switch {
+	case len(f.Others) == 0:
+	case worst.Grade != ok:
+		worst.Detail = place + ": " + worst.Detail
+	case worst.Check == "replication":
+		replicas := f.Replicas
+		for _, other := range f.Others {
+			replicas += other.Replicas
+		}
+		worst.Detail = fmt.Sprintf("a cluster of %s, %s", report.Count(1+len(f.Others), "master"), report.Count(replicas, "replica"))
+	}
+	return worst
+}
+
+// weakest is what all masters promise at least.
+func (f facts) weakest() facts {
+	weakest := f
+	for _, other := range f.Others {
+		least, writes := min(weakest.Replicas, other.Replicas), min(weakest.MinReplicas, other.MinReplicas)
+		if other.durable() < weakest.durable() {
+			weakest = other
+		}
+		weakest.Replicas, weakest.MinReplicas = least, writes
+	}
+	return weakest
+}
+
+// durable orders how much of its tasks a Redis keeps on disk.
+func (f facts) durable() int {
+	switch {
+	case f.AOF && f.Fsync == "always":
+		return 4
+	case f.AOF && f.Fsync != "no":
+		return 3
+	case f.AOF:
+		return 2
+	case f.Save != "" || !f.ConfigKnown:
+		return 1
+	}
+	return 0
 }
 
 func judgeVersion(f facts) finding {

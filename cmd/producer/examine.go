@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,6 +20,11 @@ import (
 
 // facts are what doctor judges.
 type facts struct {
+	// Others are a cluster's other masters, of which only what is said of a
+	// server is known; Place is then which one this is.
+	Others []facts
+	Place  string
+
 	Version, Policy    string
 	ConfigKnown        bool // CONFIG GET is allowed here
 	AOF                bool
@@ -44,11 +50,12 @@ const pings = 20
 
 // examine gathers the facts.
 func examine(ctx context.Context, b *broker.Broker, c *client.Client, now func() time.Time) (facts, error) {
-	var f facts
-	for _, part := range []func(context.Context, *broker.Broker, *facts) error{examineServer, examineSettings, examineLatency} {
-		if err := part(ctx, b, &f); err != nil {
-			return f, err
-		}
+	f, err := examineServers(ctx, b)
+	if err != nil {
+		return f, err
+	}
+	if err := examineLatency(ctx, b, &f); err != nil {
+		return f, err
 	}
 	if err := examineClock(ctx, b, &f, now); err != nil {
 		return f, err
@@ -56,14 +63,51 @@ func examine(ctx context.Context, b *broker.Broker, c *client.Client, now func()
 	if err := examineQueues(ctx, b, c, &f); err != nil {
 		return f, err
 	}
-	err := examineNodes(ctx, b, &f, now())
+	err = examineNodes(ctx, b, &f, now())
 	return f, err
 }
 
-func examineServer(ctx context.Context, b *broker.Broker, f *facts) error {
+// examineServers looks at Redis, or at every master of a cluster: one that may
+// forget is one too many.
+func examineServers(ctx context.Context, b *broker.Broker) (facts, error) {
+	cluster, is := b.Client().(*redis.ClusterClient)
+	if !is {
+		return examineServer(ctx, b, b.Client())
+	}
 	ctx, cancel := b.CallContext(ctx)
 	defer cancel()
-	text, err := b.Client().Info(ctx).Result()
+	var mu sync.Mutex
+	var all []facts
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		f, err := examineServer(ctx, b, c)
+		f.Place = c.Options().Addr
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, f)
+		return err
+	})
+	if err != nil || len(all) == 0 {
+		return facts{}, fmt.Errorf("look at the masters: %w", b.Explain(err))
+	}
+	slices.SortFunc(all, func(a, b facts) int { return strings.Compare(a.Place, b.Place) })
+	f := all[0]
+	f.Others = all[1:]
+	return f, nil
+}
+
+func examineServer(ctx context.Context, b *broker.Broker, c redis.Cmdable) (facts, error) {
+	var f facts
+	if err := examineInfo(ctx, b, c, &f); err != nil {
+		return f, err
+	}
+	err := examineSettings(ctx, b, c, &f)
+	return f, err
+}
+
+func examineInfo(ctx context.Context, b *broker.Broker, c redis.Cmdable, f *facts) error {
+	ctx, cancel := b.CallContext(ctx)
+	defer cancel()
+	text, err := c.Info(ctx).Result()
 	if err != nil {
 		return fmt.Errorf("read INFO: %w", b.Explain(err))
 	}
@@ -90,11 +134,11 @@ func readInfo(text string) map[string]string {
 
 // examineSettings reads what INFO does not tell. Managed servers often forbid
 // it; that is no failure.
-func examineSettings(ctx context.Context, b *broker.Broker, f *facts) error {
+func examineSettings(ctx context.Context, b *broker.Broker, c redis.Cmdable, f *facts) error {
 	ctx, cancel := b.CallContext(ctx)
 	defer cancel()
 	get := func(name string) (string, error) {
-		values, err := b.Client().ConfigGet(ctx, name).Result()
+		values, err := c.ConfigGet(ctx, name).Result()
 		return values[name], err
 	}
 	fsync, err := get("appendfsync")

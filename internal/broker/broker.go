@@ -9,8 +9,10 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -195,11 +197,18 @@ func (b *Broker) Explain(err error) error {
 	}
 	hint := ""
 	var netErr net.Error
+	var untrusted *tls.CertificateVerificationError
 	msg := err.Error()
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer in time (%w)", err)
 	}
 	switch {
+	case errors.As(err, &untrusted):
+		hint = "its certificate is not trusted: put the one of its authority where SSL_CERT_FILE points"
+	case strings.Contains(msg, "first record does not look like a TLS handshake"):
+		hint = "it does not speak TLS there: use redis:// instead of rediss://"
+	case b.options.TLSConfig == nil && errors.Is(err, io.EOF):
+		hint = "it hung up: start Redis there, or use rediss:// where it speaks TLS"
 	case strings.HasPrefix(msg, "NOAUTH"), strings.Contains(msg, "without any password"), strings.Contains(msg, "NOAUTH"):
 		hint = "it wants a password: put it into the address, as redis://:PASSWORD@host:port"
 	case strings.HasPrefix(msg, "WRONGPASS"), strings.Contains(msg, "WRONGPASS"):

@@ -1,10 +1,7 @@
-//go:build browser
-
 package monitor
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,17 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
-
-	"github.com/jobyard/jobyard/internal/broker"
-	"github.com/jobyard/jobyard/internal/broker/brokertest"
 )
 
 // TestPrometheus_EveryExpressionAnswers has Debian's Prometheus scrape a yard at
@@ -118,67 +108,4 @@ func answers(at, expr string) bool {
 		}
 	}
 	return json.NewDecoder(r.Body).Decode(&got) == nil && len(got.Data.Result) > 0 && got.Data.Result[0].Value[1] != "NaN"
-}
-
-// TestRedis_TheDocumentedUserSuffices runs a yard as the user of docs/redis.md.
-func TestRedis_TheDocumentedUserSuffices(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "redis.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile("(?s)```acl\nuser (.*?)```").FindStringSubmatch(string(raw))
-	if m == nil {
-		t.Fatal("docs/redis.md holds no acl block")
-	}
-	server := brokertest.Server(t, "")
-	admin := brokertest.Open(t, server.URL)
-	words := []any{"ACL", "SETUSER"}
-	for w := range strings.FieldsSeq(strings.ReplaceAll(m[1], "PASSWORD", "hunter22hunter22")) {
-		// Commands that this Redis does not have are of newer ones.
-		if err := admin.Client().Do(t.Context(), "ACL", "SETUSER", "probe", w).Err(); err != nil && strings.HasPrefix(w, "+") {
-			t.Logf("left out %s: %v", w, err)
-			continue
-		}
-		words = append(words, w)
-	}
-	if err := admin.Client().Do(t.Context(), words...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	cfg := broker.DefaultConfig()
-	cfg.URL = strings.Replace(server.URL, "unix://", "unix://jobyard@", 1)
-	cfg.Password = "hunter22hunter22"
-	b, err := broker.Open(t.Context(), cfg, zerolog.Nop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	y := openRealYardOn(t, b, 1, mayChange)
-	dead := y.dead()
-	for _, path := range []string{"/metrics", "/api/tasks", "/api/tasks/" + dead, "/api/dead", "/asynqmon/api/queues", "/asynqmon/api/redis_info", "/asynqmon/api/queues/search/completed_tasks", "/scale"} {
-		r, err := http.Get(y.home + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Body.Close()
-		if r.StatusCode != http.StatusOK {
-			t.Errorf("%s: got %d", path, r.StatusCode)
-		}
-	}
-	for _, path := range []string{"/api/tasks/" + dead + "/retry", "/api/nodes/" + y.workers[0].ID() + "/drain", "/api/nodes/" + y.workers[0].ID() + "/resume"} {
-		r, err := http.Post(y.home+path, "application/json", strings.NewReader("{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Body.Close()
-		if r.StatusCode != http.StatusOK {
-			t.Errorf("%s: got %d", path, r.StatusCode)
-		}
-	}
-	denied, err := admin.Client().Do(t.Context(), "ACL", "LOG").Slice()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		t.Fatal(err)
-	}
-	for _, d := range denied {
-		t.Errorf("denied: %v", d)
-	}
 }
