@@ -3,8 +3,6 @@ package results
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -53,7 +51,7 @@ func (g *guard) room(ctx context.Context, b *broker.Broker, bytes int) error {
 		if err != nil {
 			return fmt.Errorf("enqueue: %w", b.Explain(err))
 		}
-		g.read, g.used, g.max, g.since = now, infoNumber(info, "used_memory"), infoNumber(info, "maxmemory"), 0
+		g.read, g.used, g.max, g.since = now, broker.InfoNumber(info, "used_memory"), broker.InfoNumber(info, "maxmemory"), 0
 	}
 	if g.over(g.used) {
 		return &MemoryError{Used: g.used, Max: g.max, RetryAfter: 5 * time.Second}
@@ -76,17 +74,6 @@ func (g *guard) refused(b *broker.Broker, err error) error {
 	defer g.mu.Unlock()
 	g.read = time.Time{}
 	return &MemoryError{Used: g.max, Max: g.max, RetryAfter: 5 * time.Second}
-}
-
-// infoNumber reads a number of Redis's INFO; 0 if it is not there.
-func infoNumber(info, name string) int64 {
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-			return n
-		}
-	}
-	return 0
 }
 
 // rates remembers how far each queue had been drained, and when.

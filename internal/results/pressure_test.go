@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -55,7 +56,7 @@ func TestAdmit_StopsBeforeRedisIsFull(t *testing.T) {
 	if err := admit("before"); err != nil {
 		t.Fatal(err)
 	}
-	used := infoNumber(b.Client().Info(t.Context(), "memory").Val(), "used_memory")
+	used := broker.InfoNumber(b.Client().Info(t.Context(), "memory").Val(), "used_memory")
 	if err := b.Client().ConfigSet(t.Context(), "maxmemory", strconv.FormatInt(used+used/10, 10)).Err(); err != nil {
 		t.Fatal(err)
 	}
