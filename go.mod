@@ -25,8 +25,8 @@ require (
 	github.com/landlock-lsm/go-landlock v0.11.0
 	github.com/markusmobius/go-trafilatura v1.12.2
 	github.com/mattn/go-isatty v0.0.22
-	github.com/moby/patternmatcher v0.6.1
 	github.com/maypok86/otter/v2 v2.4.0
+	github.com/moby/patternmatcher v0.6.1
 	github.com/modelcontextprotocol/go-sdk v1.8.0
 	github.com/pelletier/go-toml/v2 v2.4.3
 	github.com/prometheus/client_golang v1.25.0

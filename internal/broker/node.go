@@ -56,6 +56,7 @@ type Node struct {
 	Leaks     []NodeLeak          `json:"leaks,omitempty"`
 	Kinds     map[string]NodeKind `json:"kinds"`
 	Runners   []NodeRunner        `json:"runners,omitempty"`
+	Cache     []NodeTier          `json:"cache,omitempty"`
 }
 
 // NodeBudget is how a node admits tasks.
@@ -123,6 +124,30 @@ type NodeKind struct {
 	// PeakMemory is what an attempt's runner lately used at most, in bytes; 0
 	// for a kind without runners.
 	PeakMemory int64 `json:"peak_memory_bytes,omitempty"`
+	// Cached counts its lookups for results of equal tasks since the node started.
+	Cached NodeCached `json:"cached,omitzero"`
+}
+
+// NodeCached counts lookups for results of equal tasks by where one was, and
+// those that had to be run.
+type NodeCached struct {
+	Memory int64 `json:"memory,omitempty"`
+	Redis  int64 `json:"redis,omitempty"`
+	Disk   int64 `json:"disk,omitempty"`
+	Missed int64 `json:"missed,omitempty"`
+}
+
+// NodeTier is one tier of a node's cache.
+type NodeTier struct {
+	Tier   string `json:"tier"`
+	Bytes  int64  `json:"bytes"`
+	Bound  int64  `json:"bound_bytes"`
+	Broken bool   `json:"broken,omitempty"`
+	Fault  string `json:"fault,omitempty"` // why, while it is broken
+	// Lookups since the node started.
+	Hits   int64 `json:"hits,omitempty"`
+	Misses int64 `json:"misses,omitempty"`
+	Errors int64 `json:"errors,omitempty"`
 }
 
 // Takes reports whether the node takes new tasks.

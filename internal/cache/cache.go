@@ -226,18 +226,8 @@ func (c *Cache) tier(name string) *guarded {
 // Has reports whether a tier is switched on.
 func (c *Cache) Has(name string) bool { return c != nil && c.tier(name) != nil }
 
-// State is how a tier is.
-type State struct {
-	Tier   string
-	Bytes  int64
-	Bound  int64
-	Broken bool // it is passed over
-	// Lookups since the start, by what came of them. Errors are also those that
-	// passed a broken tier over.
-	Hits, Misses, Errors int64
-	// Fault is why it failed last, while it is broken.
-	Fault string
-}
+// State is how a tier is, as a node tells it.
+type State = broker.NodeTier
 
 // State tells how the tiers are that are switched on, the fastest first.
 func (c *Cache) State() []State {

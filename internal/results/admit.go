@@ -21,6 +21,10 @@ import (
 // seconds.
 const HeaderTimeout = "jobyard-timeout"
 
+// HeaderNoCache tells that the task is to run even if an equal one has left a
+// result.
+const HeaderNoCache = "jobyard-no-cache"
+
 // TimeoutGrace is how much later than ours asynq's own deadline is, so that
 // our verdict decides.
 const TimeoutGrace = 15 * time.Second

@@ -32,6 +32,9 @@ type Outcome struct {
 	Result     []byte
 	Error      *tasks.Error
 	PeakMemory int64
+	// Cached is the tier of the cache that the result is from; empty if the task
+	// was run.
+	Cached string
 }
 
 // statsDays is how long a day's counters are kept, as by asynq.

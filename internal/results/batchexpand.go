@@ -34,6 +34,7 @@ type BundleTask struct {
 	Number   int             `json:"n"`
 	Timeout  tasks.Duration  `json:"t"`
 	MaxRetry int             `json:"r"`
+	NoCache  bool            `json:"c,omitempty"`
 	Payload  json.RawMessage `json:"p"`
 }
 
@@ -133,7 +134,7 @@ func admissionOf(b batch, requests []tasks.Request, u unit) (Admission, error) {
 	longest := time.Duration(0)
 	for i, n := range u.tasks {
 		r := requests[n]
-		list[i] = BundleTask{Number: n, Timeout: r.Options.Timeout, MaxRetry: *r.Options.MaxRetry, Payload: r.Payload}
+		list[i] = BundleTask{Number: n, Timeout: r.Options.Timeout, MaxRetry: *r.Options.MaxRetry, NoCache: r.Options.NoCache, Payload: r.Payload}
 		longest = max(longest, time.Duration(r.Options.Timeout))
 	}
 	payload, err := json.Marshal(list)

@@ -19,12 +19,12 @@ import (
 func (b *Bundle) alone(item BundleTask, o Outcome, started, due time.Time) *aloneTask {
 	retries := item.MaxRetry
 	r := tasks.Request{Kind: b.kind, Payload: item.Payload, Options: tasks.Options{
-		Queue: b.queue, Timeout: item.Timeout, MaxRetry: &retries, Retention: b.retention,
+		Queue: b.queue, Timeout: item.Timeout, MaxRetry: &retries, Retention: b.retention, NoCache: item.NoCache,
 	}}
 	id := b.ItemID(item.Number)
 	a := &aloneTask{
 		id: id, sum: fingerprint(r), msg: encode(&Admission{ID: id, Request: r}),
-		state: tasks.Pending, started: started, err: o.Error, result: o.Result,
+		state: tasks.Pending, started: started, err: o.Error, result: o.Result, cached: o.Cached,
 	}
 	if len(a.result) > inlineBytes { // the blob store had no room for it
 		a.result = b.attempts.store.packer.pack(a.result)
@@ -148,7 +148,7 @@ func (a *aloneTask) args(n int) []any {
 	reason, message, again, fields := errorArgs(a.err)
 	return []any{
 		n, a.id, a.msg, string(a.state), strconv.FormatFloat(a.score, 'f', 3, 64), a.sum, a.started.UnixMilli(),
-		reason, message, again, fields, a.result,
+		reason, message, again, fields, a.result, a.cached,
 	}
 }
 

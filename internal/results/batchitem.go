@@ -32,6 +32,7 @@ type record struct {
 	attempts       int
 	peak           int64
 	node           string
+	cached         string // the tier of the cache that the result is from
 	result         []byte
 }
 
@@ -44,7 +45,11 @@ func (r record) bytes() []byte {
 	out = append(appendMilli(out, r.started), ' ')
 	out = append(appendMilli(out, r.ended), ' ')
 	out = append(strconv.AppendInt(out, r.peak, 10), ' ')
-	out = append(append(out, r.node...), '\n')
+	out = append(out, r.node...)
+	if r.cached != "" { // an older version reads those without
+		out = append(append(out, ' '), r.cached...)
+	}
+	out = append(out, '\n')
 	return append(out, r.result...)
 }
 
@@ -58,9 +63,10 @@ func appendMilli(out []byte, t time.Time) []byte {
 func parseRecord(text string) (record, bool) {
 	line, rest, ok := bytes.Cut([]byte(text), []byte{'\n'})
 	words := strings.Split(string(line), " ")
-	if !ok || len(words) != 6 {
+	if !ok || len(words) < 6 || len(words) > 7 {
 		return record{}, false
 	}
+	words = append(words, "")
 	number := func(i int) int64 { n, _ := strconv.ParseInt(words[i], 10, 64); return n }
 	moment := func(i int) time.Time {
 		if ms := number(i); ms > 0 {
@@ -70,7 +76,7 @@ func parseRecord(text string) (record, bool) {
 	}
 	return record{
 		state: tasks.State(words[0]), attempts: int(number(1)), started: moment(2), ended: moment(3),
-		peak: number(4), node: words[5], result: rest,
+		peak: number(4), node: words[5], cached: words[6], result: rest,
 	}, true
 }
 
@@ -83,7 +89,7 @@ func canceledError() *tasks.Error {
 func (r record) fill(t *tasks.Task) {
 	t.State, t.Attempts, t.StartedAt, t.FinishedAt, t.PeakMemory = r.state, r.attempts, r.started, r.ended, r.peak
 	if t.Node = r.node; r.state == tasks.Completed {
-		t.Result = r.result
+		t.Result, t.Cached = r.result, r.cached
 		return
 	}
 	t.Error = canceledError()

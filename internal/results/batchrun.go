@@ -94,6 +94,7 @@ type aloneTask struct {
 	started time.Time
 	err     *tasks.Error
 	result  []byte
+	cached  string
 }
 
 // OpenBundle begins the attempt of a bundle that this node has taken. The
@@ -242,7 +243,7 @@ func (b *Bundle) End(item BundleTask, o Outcome, retryIn time.Duration) (full bo
 			f.record.result = []byte(o.Error.Message)
 		}
 	case o.Mode == Complete && len(o.Result) <= keptInline && !blob.IsMarker(o.Result):
-		f.record.state, f.record.result = tasks.Completed, o.Result
+		f.record.state, f.record.result, f.record.cached = tasks.Completed, o.Result, o.Cached
 	default:
 		f.alone = b.alone(item, o, began, now.Add(retryIn))
 	}

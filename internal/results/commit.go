@@ -41,7 +41,9 @@ type ending struct {
 func (e *ending) size() int { return len(e.outcome.Result) + 1024 }
 
 // plain reports whether a few arguments say it all.
-func (e *ending) plain() bool { return e.outcome.Mode == Complete && e.outcome.PeakMemory == 0 }
+func (e *ending) plain() bool {
+	return e.outcome.Mode == Complete && e.outcome.PeakMemory == 0 && e.outcome.Cached == ""
+}
 
 // committer writes the ends of attempts, together with what else ends
 // meanwhile, so that a slot need not wait for a round trip. What Redis does not
@@ -249,7 +251,7 @@ func settled(cmd *redis.Cmd, n int) ([]int64, error) {
 
 // settleCall is the call that settles a group.
 func (s *Store) settleCall(group []*ending) scriptCall {
-	const plainSize, fullSize = 5, 11
+	const plainSize, fullSize = 5, 12
 	now, q := s.now(), group[0].queue
 	size := fullSize
 	if group[0].plain() {
@@ -261,7 +263,7 @@ func (s *Store) settleCall(group []*ending) scriptCall {
 		args = append(args, e.id, e.fence, e.msg, e.score, e.outcome.Result)
 		if size == fullSize {
 			reason, message, again, fields := errorArgs(e.outcome.Error)
-			args = append(args, string(e.outcome.Mode), e.outcome.PeakMemory, reason, message, again, fields)
+			args = append(args, string(e.outcome.Mode), e.outcome.PeakMemory, reason, message, again, fields, e.outcome.Cached)
 		}
 	}
 	day := now.UTC().Format(time.DateOnly)

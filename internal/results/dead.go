@@ -115,6 +115,7 @@ func (m message) options(queue string) *tasks.Options {
 	if d, err := time.ParseDuration(m.headers[HeaderTimeout]); err == nil && d > 0 {
 		o.Timeout = tasks.Duration(d)
 	}
+	o.NoCache = m.headers[HeaderNoCache] != ""
 	return o
 }
 

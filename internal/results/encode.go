@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/jobyard/jobyard/internal/reuse"
 )
 
 // encode writes the message that asynq keeps of a task. asynq exports no
@@ -27,6 +29,9 @@ func encode(a *Admission) []byte {
 	}
 	if len(r.Payload) == 0 {
 		b = appendHeader(b, HeaderPayload, "beside")
+	}
+	if o.NoCache && !a.bundle && reuse.Ever(r.Kind) {
+		b = appendHeader(b, HeaderNoCache, "1")
 	}
 	return appendHeader(b, HeaderTimeout, o.Timeout.String())
 }

@@ -87,7 +87,7 @@ func NewWith(b *broker.Broker, blobs *blob.Store) *Store {
 // recordFields are read in this order by parse.
 var recordFields = []string{
 	"state", "y_final", "y_in", "y_att", "y_start", "y_fin", "y_node", "y_peak",
-	"y_reason", "y_msg", "y_again", "y_fields", "y_re", "y_prog", "result",
+	"y_reason", "y_msg", "y_again", "y_fields", "y_re", "y_prog", "y_cached", "result",
 }
 
 // Get returns a task with its result or error. It is looked for in the given
@@ -151,6 +151,9 @@ func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 	// asynq has no state for canceled: such a task lies among its completed ones.
 	if t.State == tasks.Completed && f["y_final"] != "" {
 		t.State = tasks.State(f["y_final"])
+	}
+	if t.State == tasks.Completed {
+		t.Cached = f["y_cached"]
 	}
 	if t.State == tasks.Completed && f["result"] != "" {
 		t.Result = json.RawMessage(f["result"])

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/jobyard/jobyard/internal/cache"
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/results"
@@ -81,7 +82,7 @@ func (b *bundle) do(ctx context.Context, id string, payload []byte) results.Outc
 		return notRun(err)
 	}
 	defer b.Close()
-	limited := limited(b.worker.enlarged(b.lane.kind, recovered(b.worker.jobs[b.lane.kind])), b.lane.crew.launch)
+	limited := limited(b.worker.reused(b.lane, b.worker.enlarged(b.lane.kind, recovered(b.worker.jobs[b.lane.kind]))), b.lane.crew.launch)
 	b.attempt = b.worker.observed(b.lane, func(ctx context.Context, r *run) ([]byte, error) {
 		returned := b.returned
 		return limited(ctx, r, func() { close(returned) })
@@ -125,6 +126,7 @@ func (b *bundle) runAll(ctx context.Context) (stuck bool, err error) {
 	defer ticking.Wait()
 	defer end()
 	todo := b.Todo()
+	b.worker.prefetch(ctx, b.lane, todo)
 	for i, item := range todo {
 		if ctx.Err() != nil {
 			return stuck, nil
@@ -154,12 +156,14 @@ func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stu
 	r := &run{
 		id: b.ItemID(item.Number), kind: b.lane.kind, queue: tasks.BulkQueue(b.lane.kind), payload: item.Payload,
 		timeout: min(time.Duration(item.Timeout), b.worker.cfg.MaxTimeout), waited: b.waited + time.Since(b.started),
+		noCache: item.NoCache, asked: b.worker.cache.Has(cache.InMemory),
 	}
 	if b.worker.runners.larger(r.kind) > 0 {
 		ctx, r.used = isolation.WithAttempt(ctx, r.id, isolation.Limits{Wall: r.timeout})
 	}
 	out, err := b.attempt(ctx, r)
 	outcome := judge(out, err)
+	outcome.Cached = r.from()
 	if r.used != nil {
 		outcome.PeakMemory = r.used.PeakMemory()
 		b.peak = max(b.peak, outcome.PeakMemory)

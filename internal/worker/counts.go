@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/cache"
 	"github.com/jobyard/jobyard/internal/results"
 )
 
@@ -19,6 +20,9 @@ type counts struct {
 	wait, bulkWait, run [broker.SpreadPlaces]int64
 	ran                 time.Duration
 	peak                float64
+	// from counts lookups for the results of equal tasks by the tier that had it,
+	// and under "" those that no tier had.
+	from map[string]int64
 }
 
 // peakMemory is how fast an old peak is forgotten: one of a fiftieth's weight
@@ -44,6 +48,16 @@ func (c *counts) note(r *run, o results.Outcome) {
 	}
 }
 
+// looked counts a lookup for the result of an equal task.
+func (c *counts) looked(found string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.from == nil {
+		c.from = map[string]int64{}
+	}
+	c.from[found]++
+}
+
 // kind is what the heartbeat tells of the lane.
 func (c *counts) kind(slots, busy int) broker.NodeKind {
 	c.mu.Lock()
@@ -52,6 +66,7 @@ func (c *counts) kind(slots, busy int) broker.NodeKind {
 		Slots: slots, Busy: busy, Completed: c.completed.Load(), Failed: c.failed.Load(),
 		Wait: trimmed(c.wait[:]), BulkWait: trimmed(c.bulkWait[:]), Run: trimmed(c.run[:]),
 		RunSeconds: c.ran.Seconds(), PeakMemory: int64(c.peak),
+		Cached: broker.NodeCached{Memory: c.from[cache.InMemory], Redis: c.from[cache.InRedis], Disk: c.from[cache.OnDisk], Missed: c.from[""]},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -32,6 +33,20 @@ type run struct {
 	task            *asynq.Task        // nil for a task of a bundle, whose payload is there
 	timeout         time.Duration
 	waited, took    time.Duration
+	// noCache tells to run the task whatever the cache has, and asked that Redis's
+	// part of it was asked already.
+	noCache, asked bool
+	// cached is the tier of the cache that the result is from. A job that did not
+	// return in time may yet write it.
+	cached atomic.Pointer[string]
+}
+
+// from is the tier of the cache that the result is from; empty if it was made.
+func (r *run) from() string {
+	if tier := r.cached.Load(); tier != nil {
+		return *tier
+	}
+	return ""
 }
 
 // step does an attempt, or a part of it.
@@ -39,14 +54,14 @@ type step func(ctx context.Context, r *run) ([]byte, error)
 
 // handler is the life of an attempt, outermost first.
 func (w *Worker) handler(l *lane) asynq.Handler {
-	attempt := w.observed(l, w.slotted(l, limited(w.loaded(w.enlarged(l.kind, recovered(w.jobs[l.kind]))), l.crew.launch)))
+	attempt := w.observed(l, w.slotted(l, limited(w.loaded(w.reused(l, w.enlarged(l.kind, recovered(w.jobs[l.kind])))), l.crew.launch)))
 	return asynq.HandlerFunc(func(actx context.Context, t *asynq.Task) error {
 		if t.Headers()[results.HeaderBundle] != "" {
 			return w.runBundle(actx, l, t)
 		}
 		id, _ := asynq.GetTaskID(actx)
 		queue, _ := asynq.GetQueueName(actx)
-		r := &run{id: id, kind: l.kind, queue: queue, task: t, timeout: w.timeout(t)}
+		r := &run{id: id, kind: l.kind, queue: queue, task: t, timeout: w.timeout(t), noCache: t.Headers()[results.HeaderNoCache] != ""}
 		ctx, cancel := context.WithCancelCause(actx)
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
@@ -55,7 +70,7 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		defer func() { l.queue.Ended(r.took) }()
 		outcome := judge(attempt(progress.With(ctx, reports.Report), r))
 		reports.Close()
-		outcome.PeakMemory = r.used.PeakMemory()
+		outcome.PeakMemory, outcome.Cached = r.used.PeakMemory(), r.from()
 		w.metrics.ended(r, outcome)
 		l.served.note(r, outcome)
 		w.attempts.KeepResult(actx, queue, id, &outcome)

@@ -25,6 +25,7 @@ func (w *Worker) Node() broker.Node {
 		Isolation: string(w.runners.Level()), Leaks: leaksOf(w.leaks.Leaks(now)), Kinds: make(map[string]broker.NodeKind, len(w.lanes)),
 	}
 	n.Budget, n.MemoryLimit = budgetOf(w.budget.State())
+	n.Cache = w.cache.State()
 	for _, r := range w.runners.List() {
 		n.RSS += r.RSS // the node's memory is that of all its processes
 		n.Runners = append(n.Runners, broker.NodeRunner{
@@ -157,7 +158,8 @@ func (w *Worker) watched(t *memwatch.Trimmer) broker.Node {
 		w.log.Debug().Msg("gave memory back")
 	}
 	n := w.Node()
-	w.leaks.ObserveWorker(memwatch.Reading{Kind: itself, Live: n.HeapLive, At: n.SeenAt})
+	// What the cache holds is bounded and no leak, however long it takes to fill.
+	w.leaks.ObserveWorker(memwatch.Reading{Kind: itself, Live: max(0, n.HeapLive-w.cache.HeapBytes()), At: n.SeenAt})
 	return n
 }
 

@@ -13,12 +13,14 @@ import (
 
 	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/cache"
 	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/jobs/configgen"
 	"github.com/jobyard/jobyard/internal/jobs/documentparse"
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch"
 	"github.com/jobyard/jobyard/internal/jobs/search"
 	"github.com/jobyard/jobyard/internal/library"
+	"github.com/jobyard/jobyard/internal/memwatch"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -29,6 +31,8 @@ type Registry struct {
 	Jobs Jobs
 	// Runners are the child processes in which some of them do their work.
 	Runners *Runners
+	// Cache holds the results of tasks for equal ones; nil runs every task.
+	Cache *cache.Cache
 	// Blobs is where large payloads, results and uploaded documents lie; nil
 	// means in the broker's Redis.
 	Blobs *blob.Store
@@ -52,6 +56,9 @@ type RegistryConfig struct {
 	Inline    bool
 	Sandbox   isolation.Mode
 	JobMemory int64
+	// Cache bounds what is kept of results for equal tasks. Its folder lies below
+	// DataDir; without one there is no tier on disk.
+	Cache     cache.Config
 	Search    search.Config
 	SDK       sdkfetch.Config
 	Documents documentparse.Config
@@ -60,7 +67,7 @@ type RegistryConfig struct {
 // DefaultRegistryConfig returns the jobs' defaults.
 func DefaultRegistryConfig() RegistryConfig {
 	return RegistryConfig{
-		Slots: DefaultConfig().Slots, Sandbox: isolation.Auto, JobMemory: 256 << 20, Search: search.DefaultConfig(), SDK: sdkfetch.DefaultConfig(), Documents: documentparse.DefaultConfig(),
+		Slots: DefaultConfig().Slots, Sandbox: isolation.Auto, JobMemory: 256 << 20, Cache: cache.DefaultConfig(), Search: search.DefaultConfig(), SDK: sdkfetch.DefaultConfig(), Documents: documentparse.DefaultConfig(),
 	}
 }
 
@@ -73,7 +80,7 @@ func (c RegistryConfig) Validate() error {
 	if c.JobMemory < 64<<20 || c.JobMemory > 64<<30 {
 		errs = append(errs, fmt.Errorf("job memory must be from 64MiB to 64GiB, got %d bytes", c.JobMemory))
 	}
-	return errors.Join(append(errs, c.Search.Validate(), c.SDK.Validate(), c.Documents.Validate())...)
+	return errors.Join(append(errs, c.Cache.Validate(), c.Search.Validate(), c.SDK.Validate(), c.Documents.Validate())...)
 }
 
 // OpenRegistry opens what the jobs need. A new kind is one line here.
@@ -103,6 +110,9 @@ func OpenRegistry(ctx context.Context, cfg RegistryConfig, b *broker.Broker, log
 	}
 	if r.Runners, err = openRunners(cfg, log, reg); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the runners: %w", err), r.Close())
+	}
+	if r.Cache, err = openCache(cfg, b, log, reg); err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	pools := r.Runners.pools
 	fetches := sdkfetch.New(cfg.SDK, isolation.Remote(pools[tasks.SDKFetch.Name()], extractFunc, sdkfetch.Extract), writer.Put)
@@ -135,5 +145,27 @@ func (r *Registry) Close() error {
 	if r.replica != nil {
 		err = errors.Join(err, r.replica.Close())
 	}
-	return errors.Join(err, r.client.Close())
+	return errors.Join(err, r.Cache.Close(), r.client.Close())
 }
+
+// openCache opens the cache of results. Its folder must not be shared: each
+// process counts for itself what is there.
+func openCache(cfg RegistryConfig, b *broker.Broker, log zerolog.Logger, reg prometheus.Registerer) (*cache.Cache, error) {
+	c := cfg.Cache
+	if c.Dir = ""; cfg.DataDir != "" {
+		c.Dir = filepath.Join(cfg.DataDir, "cache")
+	}
+	// A small node has better uses for its memory.
+	if most := memwatch.Limit() / cacheShare; c.MemoryBytes > most && most > 0 {
+		c.MemoryBytes = max(most, 1<<20)
+	}
+	opened, err := cache.New(c, b, log, reg)
+	if err != nil {
+		return nil, fmt.Errorf("open the cache of results: %w", err)
+	}
+	return opened, nil
+}
+
+// cacheShare is the part of the memory limit that cached results may take: one in
+// so many.
+const cacheShare = 8

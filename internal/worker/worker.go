@@ -28,6 +28,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/cache"
 	"github.com/jobyard/jobyard/internal/memwatch"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/tasks"
@@ -108,6 +109,7 @@ type Worker struct {
 	node     *memwatch.Node
 	budget   *memwatch.Budget
 	leaks    *memwatch.Detector
+	cache    *cache.Cache // nil: every task is run
 	id, host string
 	started  time.Time
 	state    atomic.Value // string: running, draining, stopped
@@ -142,7 +144,7 @@ func New(cfg Config, b *broker.Broker, jobs *Registry, log zerolog.Logger, reg p
 		blobs = blob.New(b)
 	}
 	w := &Worker{
-		cfg: cfg, broker: b, store: results.NewWith(b, blobs), jobs: jobs.Jobs, runners: jobs.Runners, log: log, metrics: newMetrics(reg),
+		cfg: cfg, broker: b, store: results.NewWith(b, blobs), jobs: jobs.Jobs, runners: jobs.Runners, cache: jobs.Cache, log: log, metrics: newMetrics(reg),
 		meter: memwatch.NewMeter(), node: memwatch.NewNode(), leaks: jobs.Runners.detector(log), host: host, started: time.Now(),
 		id: fmt.Sprintf("%.40s-%s", host, hex.EncodeToString(salt)),
 	}
@@ -211,6 +213,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.beat(alive) })
 	background.Go(func() { w.guard(alive) })
 	background.Go(func() { w.holdLease(alive) })
+	background.Go(func() { w.cache.Run(alive) })                                 //nolint:errcheck // ends only with alive
 	background.Go(func() { w.store.Recover(alive, results.LogRecovery(w.log)) }) //nolint:errcheck // ends only with alive
 	defer background.Wait()
 	defer end()

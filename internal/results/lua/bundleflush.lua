@@ -6,12 +6,12 @@
 --       6 number and start of the task that runs, or ""  7 how many records, then for each
 --       number, state, record; and for each task that goes alone: number, id, asynq message,
 --       state (pending, retry, archived, completed), score, payload hash, start in ms,
---       reason, message, retryable, fields, result
+--       reason, message, retryable, fields, result, tier of the cache or ""
 -- returns {1 written, 2 written but the bundle was canceled, -1 a later attempt
 --         owns it; numbers of the tasks canceled one by one}
 local known = redis.call("HMGET", KEYS[1], "y_fence", "y_final", "y_cancel", "y_skip", "y_in", "y_ret", "y_node", "y_alone")
 if known[1] ~= ARGV[1] or known[2] then return {-1, ""} end
-local now, records, each, first = ARGV[2], tonumber(ARGV[7]), 12, 10
+local now, records, each, first = ARGV[2], tonumber(ARGV[7]), 13, 10
 local alone = #KEYS - first + 1
 local names = {}
 for r = 0, records - 1 do names[#names + 1] = "i:" .. ARGV[8 + 3 * r] end
@@ -57,7 +57,10 @@ local function go(key, at)
   end
   -- It is final: it counts with its bundle, and never again.
   redis.call("HSET", key, "y_final", state, "y_fin", now)
-  if state == "completed" then redis.call("HSET", key, "result", ARGV[at + 11]) end
+  if state == "completed" then
+    redis.call("HSET", key, "result", ARGV[at + 11])
+    if ARGV[at + 12] ~= "" then redis.call("HSET", key, "y_cached", ARGV[at + 12]) end
+  end
   redis.call("ZADD", state == "completed" and KEYS[5] or KEYS[4], ARGV[at + 4], id)
   counts[state] = counts[state] + 1
   ended[#ended + 1] = n

@@ -5,7 +5,7 @@
 -- ARGV  1 queue  2 task key prefix  3 end of the day's counters  4 now in ms
 --       5 arguments of each attempt, then for each
 --       id, fence, asynq message or "", score, result; and if there are more than five
---       mode, peak memory, reason, message, retryable, fields
+--       mode, peak memory, reason, message, retryable, fields, tier of the cache or ""
 --       A fence of 0 is any. modes complete (also where none is given), cancel,
 --       retry, archive, requeue (not counted as an attempt)
 -- returns 1 if all are settled; else for each 1 settled, 3 settled for good and of a
@@ -64,6 +64,7 @@ local function settle(at)
   if mode == "complete" then
     put("y_final", "completed")
     put("result", ARGV[at + 4])
+    if each > 5 and ARGV[at + 11] ~= "" then put("y_cached", ARGV[at + 11]) end
     completed[#completed + 1] = till(ARGV[at + 3], known[5])
     completed[#completed + 1] = id
     redis.call("HDEL", key, "y_payload", "y_reason", "y_msg", "y_again", "y_fields")
