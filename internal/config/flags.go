@@ -20,6 +20,7 @@ const (
 	limitCategory  = "Limits"
 	serveCategory  = "Serving"
 	workCategory   = "Work"
+	cacheCategory  = "Cache of results"
 	scaleCategory  = "Scaling"
 	alertCategory  = "Alerts"
 )

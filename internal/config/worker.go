@@ -16,11 +16,11 @@ import (
 // adminListen is where a worker answers its operators.
 const adminListen = "127.0.0.1:9091"
 
-// WorkerFlags say what a worker runs, and how.
+// WorkerFlags say what a worker runs, and how; CacheFlags are among them.
 func WorkerFlags() []cli.Flag {
 	d, jobs := worker.DefaultConfig(), worker.DefaultRegistryConfig()
 	slots, memory := Slots(d.Slots), Bytes(jobs.JobMemory)
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.GenericFlag{Name: "slots", Category: workCategory, Value: &slots, Usage: "tasks that run at once, by kind; a kind that is not named is not served"},
 		&cli.DurationFlag{Name: "drain-timeout", Category: workCategory, Value: d.DrainTimeout, Usage: "how long running tasks may go on after a stop"},
 		&cli.DurationFlag{Name: "max-timeout", Category: workCategory, Value: d.MaxTimeout, Usage: "longest time limit of a task; longer ones are cut"},
@@ -29,7 +29,7 @@ func WorkerFlags() []cli.Flag {
 		&cli.GenericFlag{Name: "node-memory", Category: workCategory, Value: new(Bytes), DefaultText: "the container's limit, or the machine's memory", Usage: "memory that the worker and its jobs may use: above 85 % no job starts, above 95 % the largest one ends"},
 		&cli.IntFlag{Name: "max-cpu", Category: workCategory, Value: d.MaxCPU, Usage: "how busy the processors may be, in percent over 10 s, before slots are handed out more slowly; 100 is never"},
 		&cli.BoolFlag{Name: "allow-private-urls", Category: workCategory, Value: jobs.Documents.AllowPrivate, Usage: "let document_parse fetch from private networks and this machine"},
-	}
+	}, CacheFlags()...)
 }
 
 // Worker reads WorkerFlags.
@@ -74,6 +74,10 @@ func Registry(c *cli.Context) (worker.RegistryConfig, error) {
 	}
 	if m, ok := c.Generic("job-memory").(*Bytes); ok {
 		cfg.JobMemory = int64(*m)
+	}
+	var err error
+	if cfg.Cache, err = Cache(c); err != nil {
+		return cfg, err
 	}
 	cfg.Sandbox = isolation.Mode(c.String("isolation"))
 	// Processes without locks would cost as much and protect less.
