@@ -5,20 +5,28 @@ import { signedIn } from "./live.js";
 
 const by = (id) => document.getElementById(id);
 
-// confirmed asks, and is true only after a clear yes.
+let end = null; // of the question that is asked now
+
+// confirmed asks, and is true only after a clear yes. A question that is asked
+// before the last one's end has come through is not answered twice.
 export function confirmed(title, words, yes) {
   const ask = by("ask");
+  end?.(false);
   text(by("ask-title"), title);
   text(by("ask-text"), words);
   text(by("ask-yes"), yes);
   ask.returnValue = "no";
   ask.showModal();
   return new Promise((done) => {
-    ask.addEventListener("close", function closed() {
-      if (ask.open) return; // the last question's, which comes late
+    const closed = () => {
+      if (!ask.open) end?.(ask.returnValue === "yes"); // else it is the last question's, which comes late
+    };
+    end = (sure) => {
       ask.removeEventListener("close", closed);
-      done(ask.returnValue === "yes");
-    });
+      end = null;
+      done(sure);
+    };
+    ask.addEventListener("close", closed);
   });
 }
 
