@@ -19,6 +19,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/cache"
 	"github.com/jobyard/jobyard/internal/results"
 	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
@@ -36,10 +37,17 @@ type Config struct {
 	// every producer, worker and monitor of the yard shares; empty means that
 	// they lie in Redis.
 	BlobDir string
+	// CacheBytes bounds the results that this process keeps in memory to answer
+	// equal tasks with; 0 keeps none. NoCache also leaves those in Redis alone:
+	// every task is queued.
+	CacheBytes int64
+	NoCache    bool
 }
 
 // DefaultConfig returns the limits of a yard.
-func DefaultConfig() Config { return Config{QueueLimit: 500, BulkLimit: 50000} }
+func DefaultConfig() Config {
+	return Config{QueueLimit: 500, BulkLimit: 50000, CacheBytes: cache.DefaultConfig().MemoryBytes}
+}
 
 // Validate reports every setting that is out of bounds. The address is checked
 // by Open.
@@ -51,6 +59,7 @@ func (c Config) Validate() error {
 	if c.BulkLimit < 1 || c.BulkLimit > 10_000_000 {
 		errs = append(errs, fmt.Errorf("bulk queue limit must be from 1 to 10000000, got %d", c.BulkLimit))
 	}
+	errs = append(errs, cache.Config{MemoryBytes: c.CacheBytes}.Validate())
 	return errors.Join(errs...)
 }
 
@@ -81,6 +90,7 @@ type Client struct {
 	store  *results.Store
 	events *results.Events
 	hooks  *webhooks.Store
+	cache  *cache.Cache
 	stop   func() error
 }
 
@@ -111,14 +121,18 @@ func New(b *broker.Broker, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	store := results.NewWith(b, blobs)
-	c := &Client{cfg: cfg, store: store, events: store.NewEvents(), hooks: webhooks.New(b)}
+	kept, err := cache.New(cache.Config{MemoryBytes: cfg.CacheBytes}, nil, zerolog.Nop(), nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, store: store, events: store.NewEvents(), hooks: webhooks.New(b), cache: kept}
 	ctx, cancel := context.WithCancel(context.Background()) // ends with Close
 	var running sync.WaitGroup
 	running.Go(func() { c.events.Run(ctx) }) //nolint:errcheck // ends only with ctx
 	c.stop = sync.OnceValue(func() error {
 		cancel()
 		running.Wait()
-		return nil
+		return kept.Close()
 	})
 	return c, nil
 }
@@ -127,7 +141,8 @@ func New(b *broker.Broker, cfg Config) (*Client, error) {
 // polling until their context ends.
 func (c *Client) Close() error { return c.stop() }
 
-// Enqueue hands over one task and returns it as queued. With an id that is
+// Enqueue hands over one task and returns it as queued, or as completed where an
+// equal task has left its result (see WithoutCache). With an id that is
 // known, the task of that id comes back; a *ConflictError tells that its
 // payload is another. Other errors: *tasks.InvalidError, *FullError,
 // *UnavailableError.
@@ -143,14 +158,22 @@ func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, erro
 	}
 	err = c.store.AdmitOne(ctx, a)
 	c.unwatch(ctx, a, err)
-	return c.answer(ctx, queued(a, now), err)
+	t, err := c.answer(ctx, queued(a, now), err)
+	if err == nil && t.State == tasks.Completed && t.Cached != "" {
+		t = c.answered(ctx, a, t)
+	}
+	return t, err
 }
 
 // answer is what a caller gets for an admission: the task as queued, or as it
-// is if it was known.
+// is if it was known or answered from the cache; then without its result.
 func (c *Client) answer(ctx context.Context, t tasks.Task, err error) (tasks.Task, error) {
-	if errors.Is(err, results.ErrKnown) {
+	switch {
+	case errors.Is(err, results.ErrKnown):
 		return c.store.Get(ctx, t.ID)
+	case errors.Is(err, results.ErrAnswered):
+		t.State, t.FinishedAt, t.Cached = tasks.Completed, t.EnqueuedAt, cache.InRedis
+		return t, nil
 	}
 	return t, err
 }
@@ -162,7 +185,8 @@ type Enqueued struct {
 }
 
 // EnqueueAll hands over many tasks in few round trips. The answers have the
-// order of the requests; the second value is set if Redis failed, and then no
+// order of the requests; one that an equal task's result has completed comes
+// without it, which Status has. The second value is set if Redis failed, and then no
 // answer is known.
 func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]Enqueued, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -246,6 +270,7 @@ func (c *Client) admission(r tasks.Request) results.Admission {
 		// Version 7 begins with the time: ids sort by age.
 		a.ID = uuid.Must(uuid.NewV7()).String()
 	}
+	a.Reuse = c.reuse(r)
 	return a
 }
 
@@ -288,7 +313,7 @@ func (c *Client) Wait(ctx context.Context, id string) (tasks.Task, error) {
 // Do enqueues a task and waits for its end.
 func (c *Client) Do(ctx context.Context, r tasks.Request) (tasks.Task, error) {
 	t, err := c.Enqueue(ctx, r)
-	if err != nil {
+	if err != nil || t.State.Final() {
 		return t, err
 	}
 	return c.events.Wait(ctx, t.ID, t.Queue)

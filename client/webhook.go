@@ -21,7 +21,7 @@ func (c *Client) watch(ctx context.Context, a results.Admission) error {
 // deliverer does it: it finds no such task.
 func (c *Client) unwatch(ctx context.Context, a results.Admission, err error) {
 	var away *UnavailableError
-	if a.Request.Options.Webhook == "" || err == nil || errors.Is(err, results.ErrKnown) || errors.As(err, &away) {
+	if a.Request.Options.Webhook == "" || err == nil || errors.Is(err, results.ErrKnown) || errors.Is(err, results.ErrAnswered) || errors.As(err, &away) {
 		return
 	}
 	if _, taken := errors.AsType[*ConflictError](err); taken {

@@ -38,5 +38,5 @@ func run(ctx context.Context, args []string, s config.Streams) int {
 
 // flags are those of every command that talks to the yard, and its own.
 func flags(own ...cli.Flag) []cli.Flag {
-	return slices.Concat(own, config.ClientFlags(), config.RedisFlags(), config.OutputFlags())
+	return slices.Concat(own, config.ClientFlags(), config.DoorCacheFlags(), config.RedisFlags(), config.OutputFlags())
 }

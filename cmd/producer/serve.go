@@ -22,7 +22,7 @@ func serveCommand() *cli.Command {
 		Name: "serve", Usage: "serve the HTTP API", Category: "Yard",
 		Description: "/docs is a page to try it, /openapi.json its description. While no key was ever made (producer keys add),\n" +
 			"only this machine is served.",
-		Flags:  slices.Concat(config.APIFlags(), config.WebhookFlags(), config.ClientFlags(), config.RedisFlags(), config.LogFlags("info")),
+		Flags:  slices.Concat(config.APIFlags(), config.WebhookFlags(), config.ClientFlags(), config.DoorCacheFlags(), config.RedisFlags(), config.LogFlags("info")),
 		Action: serve,
 	}
 }

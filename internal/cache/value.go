@@ -23,6 +23,11 @@ const (
 	rawBytes = 512
 )
 
+// Readable reports whether what lies in Redis has our header.
+func Readable(raw []byte) bool {
+	return len(raw) > HeaderSize && string(raw[:3]) == magic && (raw[3] == formRaw || raw[3] == formZstd)
+}
+
 // packers are made when they are first needed: a process whose cache is not
 // used should not pay for them.
 var packers = sync.OnceValues(func() (*zstd.Encoder, *zstd.Decoder) {

@@ -109,6 +109,7 @@ func Client(c *cli.Context) (client.Config, error) {
 	cfg := client.DefaultConfig()
 	cfg.QueueLimit, cfg.BulkLimit = c.Int("queue-limit"), c.Int("bulk-queue-limit")
 	cfg.BlobDir = c.String("blob-dir") // of RedisFlags
+	doorCache(c, &cfg)
 	return cfg, wrong(cfg.Validate())
 }
 

@@ -61,6 +61,8 @@ type Admission struct {
 	Chosen  bool
 	Request tasks.Request // as Request.Check returned it
 	Limit   int           // of its queue
+	// Reuse is the result of an equal task, where one may serve.
+	Reuse Reuse
 	// stands is how many tasks of a batch it stands for; 0 if it is of none.
 	stands int
 	// bundle tells that the payload is that of a bundle.
@@ -103,6 +105,9 @@ func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 	}
 	answers, err := s.elsewhere(ctx, all)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.lookUp(ctx, all); err != nil {
 		return nil, err
 	}
 	groups := s.byQueue(all, answers)
@@ -149,6 +154,8 @@ func (s *Store) refuse(all []*Admission, index []int, codes []int64, answers []e
 		switch codes[j] {
 		case 2:
 			answers[at] = ErrKnown
+		case 3:
+			answers[at] = ErrAnswered
 		case -1:
 			answers[at] = &ConflictError{ID: all[at].ID}
 		case -2:
@@ -265,7 +272,8 @@ func (s *Store) prepare(a *Admission) {
 	a.args = []any{a.ID, encode(&inside), fingerprint(a.Request) + strconv.FormatInt(now.UnixMilli(), 10)}
 	o := a.Request.Options
 	start, kept := o.Start(now), o.Retention == tasks.Duration(tasks.DefaultRetention)
-	if start.IsZero() && kept && beside == nil && a.stands == 0 {
+	reuse := start.IsZero() && a.Reuse.usable()
+	if start.IsZero() && kept && beside == nil && a.stands == 0 && !reuse {
 		return // as most: the script takes these for granted
 	}
 	at, stands := "", ""
@@ -276,6 +284,9 @@ func (s *Store) prepare(a *Admission) {
 		stands = strconv.Itoa(a.stands)
 	}
 	a.args = append(a.args, at, retentionSeconds(o), beside, stands)
+	if reuse {
+		a.args = append(a.args, a.Reuse.args(s.packer, now)...)
+	}
 }
 
 func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }

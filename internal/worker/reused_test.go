@@ -58,7 +58,7 @@ func startCached(t *testing.T, b *broker.Broker, slots int, jobs Jobs) yard {
 		}
 	}
 	limits := client.DefaultConfig()
-	limits.QueueLimit, limits.BulkLimit = 100_000, 100_000
+	limits.QueueLimit, limits.BulkLimit, limits.NoCache = 100_000, 100_000, true
 	c, err := client.New(b, limits)
 	if err != nil {
 		t.Fatal(err)

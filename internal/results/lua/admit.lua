@@ -4,10 +4,13 @@
 -- ARGV  1 queue  2 queue limit  3 now in ns  4 arguments of each task, then for each task
 --       id, message, mark; and if there are more than three
 --       start as Unix seconds or "", retention in s, what is kept beside the message
---       or "", how many tasks of a batch it stands for or ""
+--       or "", how many tasks of a batch it stands for or ""; and if there are more than seven
+--       where the result of an equal task may lie in Redis or "", the result or "" to look,
+--       the tier it is from, what the message of a completed task ends with
 --       The mark is 22 characters that tell tasks of other work apart, and now in ms.
 -- returns 1 if all are admitted; else for each task 1 admitted, 2 the same task is
---         known, -1 another task has the id, -2 the queue is full; and last how many
+--         known, 3 completed with the result of an equal task, -1 another task has the
+--         id, -2 the queue is full; and last how many
 --         tasks wait and how many attempts have ended so far
 local queue = "asynq:{" .. ARGV[1] .. "}:"
 local prefix, limit, now, each = queue .. "t:", tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -16,13 +19,43 @@ local waiting = redis.call("LLEN", KEYS[1])
 if redis.call("EXISTS", scheduled, retry) > 0 then
   waiting = waiting + redis.call("ZCARD", scheduled) + redis.call("ZCARD", retry)
 end
+
+-- The result of an equal task, if there is one that a record can hold. Its header
+-- is that of the cache; what it is worth was checked when it came in, and is again
+-- when it is unpacked.
+local function found(at)
+  if each <= 7 then return nil end
+  if ARGV[at + 8] ~= "" then return ARGV[at + 8], ARGV[at + 9] end
+  if ARGV[at + 7] == "" then return nil end
+  local size = redis.pcall("STRLEN", ARGV[at + 7])
+  if type(size) ~= "number" or size <= 20 or size > 65556 then return nil end
+  local value = redis.call("GET", ARGV[at + 7])
+  local form = string.sub(value, 1, 4)
+  if form ~= "JYCr" and form ~= "JYCz" then return nil end
+  return string.sub(value, 21), "redis"
+end
+
+local function complete(at, key, id, result, tier)
+  local mark, ret = ARGV[at + 2], tonumber(ARGV[at + 4])
+  local ms = string.sub(mark, 23)
+  redis.call("HSET", key, "msg", ARGV[at + 1] .. ARGV[at + 10], "state", "completed", "y_final", "completed", "y_in", mark,
+    "y_ret", ret, "y_fin", ms, "y_cached", tier, "result", result)
+  redis.call("ZADD", queue .. "completed", math.floor(ms / 1000) + ret, id)
+  redis.call("HINCRBY", "jobyard:cache:{" .. ARGV[1] .. "}:answered", tier, 1)
+  redis.call("PUBLISH", "jobyard:done", id)
+end
+
 local answers, ids, all = {}, {}, true
 for at = 5, #ARGV, each do
   local id, mark = ARGV[at], ARGV[at + 2]
   local key, answer = prefix .. id, 1
+  local result, tier = found(at)
   if redis.call("EXISTS", key) == 1 then
     local known = redis.call("HGET", key, "y_in")
     answer = known and string.sub(known, 1, 22) == string.sub(mark, 1, 22) and 2 or -1
+  elseif result then
+    complete(at, key, id, result, tier)
+    answer = 3
   elseif waiting >= limit then
     answer = -2
   elseif each > 3 and ARGV[at + 3] ~= "" then
