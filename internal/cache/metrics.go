@@ -16,10 +16,14 @@ func newMetrics(reg prometheus.Registerer, c *Cache) *metrics {
 	return m
 }
 
+func desc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("jobyard_"+name, help, []string{"tier"}, nil)
+}
+
 var (
-	bytesDesc = prometheus.NewDesc("jobyard_cache_bytes", "Bytes that a tier of the cache holds; of Redis, what all processes hold there.", []string{"tier"}, nil)
-	boundDesc = prometheus.NewDesc("jobyard_cache_bound_bytes", "Bytes that a tier of the cache may hold.", []string{"tier"}, nil)
-	upDesc    = prometheus.NewDesc("jobyard_cache_tier_up", "1 while a tier of the cache answers, 0 while it is passed over.", []string{"tier"}, nil)
+	bytesDesc = desc("cache_bytes", "Bytes that a tier of the cache holds; of Redis, what all processes hold there.")
+	boundDesc = desc("cache_bound_bytes", "Bytes that a tier of the cache may hold.")
+	upDesc    = desc("cache_tier_up", "1 while a tier of the cache answers, 0 while it is passed over.")
 )
 
 // tierCollector reads the tiers when somebody asks.

@@ -21,6 +21,7 @@ const (
 	ruleWait     = "queue_wait"
 	ruleProgress = "no_progress"
 	ruleDead     = "dead_growing"
+	ruleCache    = "cache_broken"
 	ruleRedisMem = "redis_memory"
 	ruleEvicting = "redis_evicting"
 	ruleSaving   = "redis_saving"
@@ -30,7 +31,7 @@ const (
 func Rules() []string {
 	return []string{
 		ruleRedis, ruleSaving, ruleEvicting, ruleNoWorker, ruleProgress, ruleQueue, ruleUnserved, ruleRedisMem,
-		ruleWait, ruleSilent, ruleFilling, ruleMemory, ruleLeak, ruleDead,
+		ruleWait, ruleSilent, ruleFilling, ruleMemory, ruleLeak, ruleDead, ruleCache,
 	}
 }
 
@@ -73,6 +74,7 @@ func (r *rules) readings(o *Overview) []reading {
 		r.keep(ruleSilent)
 	}
 	all = append(all, leakReadings(o)...)
+	all = append(all, cacheReadings(o)...)
 	all = append(all, workReadings(o)...)
 	all = append(all, r.waitReadings(o)...)
 	all = append(all, r.progressReadings(o)...)

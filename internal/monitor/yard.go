@@ -115,7 +115,7 @@ func cleanNodes(nodes []broker.Node, now time.Time) []broker.Node {
 		n.CPUPercent = min(max(0, n.CPUPercent), 100_000)
 		n.Kinds, n.Runners = cleanKinds(n.Kinds), cleanRunners(n.Runners)
 		n.Threads, n.Load, n.GCShare, n.PauseP99 = max(0, n.Threads), max(0, n.Load), share(n.GCShare), max(0, n.PauseP99)
-		n.Budget, n.Leaks = cleanBudget(n.Budget), cleanLeaks(n.Leaks)
+		n.Budget, n.Leaks, n.Cache = cleanBudget(n.Budget), cleanLeaks(n.Leaks), cleanTiers(n.Cache)
 		list = append(list, n)
 	}
 	slices.SortFunc(list, func(a, b broker.Node) int {
