@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -41,13 +42,24 @@ func (c *Client) EnqueueBatch(ctx context.Context, b Batch) (BatchInfo, error) {
 	if b.ID == "" {
 		b.ID = uuid.Must(uuid.NewV7()).String()
 	}
+	ctx, span := trace.Start(ctx, trace.Producer, "enqueue", "batch")
+	info, err := c.enqueueBatch(ctx, b, now)
+	if span.On() {
+		handedOver(span, "", len(b.Requests), err)
+		span.Text("jobyard.batch.id", b.ID)
+	}
+	span.End()
+	return info, err
+}
+
+func (c *Client) enqueueBatch(ctx context.Context, b Batch, now time.Time) (BatchInfo, error) {
 	if b.Webhook != "" {
 		if err := c.hooks.Watch(ctx, webhooks.Thing{Batch: true, ID: b.ID}, b.Webhook, "webhook"); err != nil {
 			return BatchInfo{}, err
 		}
 	}
 	// If it is refused the deliverer finds that there is no such batch.
-	err = c.store.CreateBatch(ctx, b, c.Limit)
+	err := c.store.CreateBatch(ctx, b, c.Limit)
 	if errors.Is(err, results.ErrKnown) {
 		return c.store.BatchInfo(ctx, b.ID)
 	}

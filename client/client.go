@@ -21,6 +21,7 @@ import (
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/cache"
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -153,10 +154,23 @@ func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, erro
 		return tasks.Task{}, err
 	}
 	a := c.admission(r)
+	ctx, span := trace.Start(ctx, trace.Producer, "enqueue", r.Kind)
+	a.Trace = trace.Here(ctx)
+	t, err := c.enqueue(ctx, a, now)
+	if span.On() {
+		handedOver(span, r.Options.Queue, 1, err)
+		span.Text("messaging.message.id", a.ID)
+		span.Number("messaging.message.body.size", int64(len(r.Payload)))
+	}
+	span.End()
+	return t, err
+}
+
+func (c *Client) enqueue(ctx context.Context, a results.Admission, now time.Time) (tasks.Task, error) {
 	if err := c.watch(ctx, a); err != nil {
 		return tasks.Task{}, err
 	}
-	err = c.store.AdmitOne(ctx, a)
+	err := c.store.AdmitOne(ctx, a)
 	c.unwatch(ctx, a, err)
 	t, err := c.answer(ctx, queued(a, now), err)
 	if err == nil && t.State == tasks.Completed && t.Cached != "" {
@@ -191,6 +205,9 @@ type Enqueued struct {
 func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]Enqueued, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	ctx, span := trace.Start(ctx, trace.Producer, "enqueue", "tasks")
+	defer span.End()
+	handedOver(span, "", len(requests), nil)
 	answers := make([]Enqueued, len(requests))
 	chunks := make(chan chunk, 1)
 	go func() { // the next chunk is prepared while one is on its way
@@ -200,6 +217,7 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]En
 	for next := range chunks {
 		errs, err := c.store.Admit(ctx, next.admissions...)
 		if err != nil {
+			span.Fail(failure(err), "")
 			return nil, err
 		}
 		for i, err := range errs {
@@ -233,7 +251,7 @@ func (c *Client) prepare(ctx context.Context, requests []tasks.Request, answers 
 		}
 		next = chunk{}
 	}
-	now := time.Now()
+	now, place := time.Now(), trace.Here(ctx)
 	for i, r := range requests {
 		checked, err := r.Check(now)
 		if err != nil {
@@ -251,6 +269,7 @@ func (c *Client) prepare(ctx context.Context, requests []tasks.Request, answers 
 			next.admissions, next.index = make([]results.Admission, 0, most), make([]int, 0, most)
 		}
 		a := c.admission(checked)
+		a.Trace, a.Linked = place, true
 		if err := c.watch(ctx, a); err != nil {
 			answers[i].Err = err
 			continue

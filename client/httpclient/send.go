@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -141,6 +142,7 @@ func (c *Client) ask(ctx context.Context, to request, body []byte) (*http.Respon
 	if c.cfg.Key != "" {
 		r.Header.Set("Authorization", "Bearer "+c.cfg.Key)
 	}
+	trace.ToHTTP(ctx, r.Header)
 	answer, err := c.cfg.HTTP.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("ask the yard: %w", err)

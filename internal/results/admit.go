@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -63,6 +64,10 @@ type Admission struct {
 	Limit   int           // of its queue
 	// Reuse is the result of an equal task, where one may serve.
 	Reuse Reuse
+	// Trace is where in a trace it is handed over. Of one that is handed over
+	// with others, Linked tells that its attempts are not below that place.
+	Trace  trace.Carried
+	Linked bool
 	// stands is how many tasks of a batch it stands for; 0 if it is of none.
 	stands int
 	// bundle tells that the payload is that of a bundle.

@@ -35,6 +35,9 @@ type Outcome struct {
 	// Cached is the tier of the cache that the result is from; empty if the task
 	// was run.
 	Cached string
+	// Settled hears whether it was written; of a late attempt it is not. Nil
+	// where nobody wants to know.
+	Settled func(written bool)
 }
 
 // statsDays is how long a day's counters are kept, as by asynq.
@@ -131,6 +134,17 @@ func (a *Attempts) Started(id string, cancel context.CancelCauseFunc) (waited ti
 		t.cancel, waited = cancel, t.waited
 	}
 	return waited
+}
+
+// Fence is the number of the attempt of a task that runs here, which grows with
+// each; 0 if none does.
+func (a *Attempts) Fence(id string) int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := a.running[id]; t != nil {
+		return t.fence
+	}
+	return 0
 }
 
 // CancelAll ends the context of every running attempt with the cause.
@@ -260,6 +274,9 @@ func (a *Attempts) settled(e *ending, code int64) {
 		payload = e.attempt.payload
 	}
 	a.mu.Unlock()
+	if e.outcome.Settled != nil {
+		e.outcome.Settled(code > 0)
+	}
 	if payload.SHA != "" && e.outcome.Mode == Complete && code > 0 {
 		a.noting.Go(func() { a.letPayloadGo(context.Background(), e.queue, e.id, payload) })
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -68,12 +69,13 @@ type batch struct {
 	canceled                  time.Time // by a caller
 	retention                 time.Duration
 	callback                  string
+	trace                     string // traceparent of its handing over, or ""
 }
 
 // batchFields are read in this order by parseBatch.
 var batchFields = []string{
 	"state", "kinds", "total", "done", "at", "completed", "archived", "canceled",
-	"created", "fin", "touched", "cancel", "ret", "callback",
+	"created", "fin", "touched", "cancel", "ret", "callback", "trace",
 }
 
 func parseBatch(id string, values []any) (batch, bool) {
@@ -89,6 +91,7 @@ func parseBatch(id string, values []any) (batch, bool) {
 		id: id, state: text(0), kinds: strings.Split(text(1), ","), total: number(2), done: number(3), at: number(4),
 		completed: number(5), archived: number(6), gone: number(7), created: moment(8), finished: moment(9),
 		touched: moment(10), canceled: moment(11), retention: time.Duration(number(12)) * time.Second, callback: text(13),
+		trace: text(14),
 	}, text(0) != ""
 }
 
@@ -114,6 +117,9 @@ func (s *Store) readBatch(ctx context.Context, id string) (batch, plan, error) {
 	}
 	return b, parsePlan(b, places.Val()), nil
 }
+
+// place is where in a trace the batch was handed over.
+func (b batch) place() trace.Carried { return trace.Read(b.trace, "") }
 
 // CreateBatch hands a whole checked batch over, or nothing of it. ErrKnown
 // tells that the same batch was handed over before, a *ConflictError that the
@@ -234,7 +240,7 @@ func (s *Store) writeBatch(ctx context.Context, b tasks.Batch, sum string, raw [
 		return 0, s.memory.refused(s.broker, err)
 	}
 	code, err := batchCreateScript.Run(ctx, s.broker.Client(), []string{batchKey(b.ID), mapKey(b.ID)}, sum, spec, p.bytes(),
-		len(b.Requests), strings.Join(p.kinds, ","), now.UnixMilli(), int64(kept.Seconds()), callback).Int()
+		len(b.Requests), strings.Join(p.kinds, ","), now.UnixMilli(), int64(kept.Seconds()), callback, trace.Here(ctx).Parent).Int()
 	if err != nil {
 		return 0, s.memory.refused(s.broker, err)
 	}

@@ -176,7 +176,7 @@ func (s *Store) finishBatch(ctx context.Context, id string) error {
 		if err := json.Unmarshal([]byte(b.callback), &r); err != nil {
 			return fmt.Errorf("read the callback of batch %s: %w", id, err)
 		}
-		if _, err := s.Admit(ctx, Admission{ID: CallbackID(id), Request: r, Limit: noLimit}); err != nil {
+		if _, err := s.Admit(ctx, Admission{ID: CallbackID(id), Request: r, Limit: noLimit, Trace: b.place()}); err != nil {
 			return fmt.Errorf("callback of batch %s: %w", id, err)
 		}
 	}

@@ -128,7 +128,7 @@ func admissionOf(b batch, requests []tasks.Request, u unit) (Admission, error) {
 		if start := first.Options.Start(b.created); !start.IsZero() {
 			first.Options.In, first.Options.At = 0, start
 		}
-		return Admission{ID: u.id, Request: first, Limit: noLimit, stands: 1}, nil
+		return Admission{ID: u.id, Request: first, Limit: noLimit, stands: 1, Trace: b.place(), Linked: true}, nil
 	}
 	list := make([]BundleTask, len(u.tasks))
 	longest := time.Duration(0)
@@ -147,7 +147,7 @@ func admissionOf(b batch, requests []tasks.Request, u unit) (Admission, error) {
 		// One task at most runs on after BundleTime, to its own limit.
 		Timeout: tasks.Duration(longest + 2*BundleTime),
 	}}
-	return Admission{ID: u.id, Request: r, Limit: noLimit, stands: len(u.tasks), bundle: true}, nil
+	return Admission{ID: u.id, Request: r, Limit: noLimit, stands: len(u.tasks), bundle: true, Trace: b.place(), Linked: true}, nil
 }
 
 func (s *Store) advanceBatch(ctx context.Context, id string, at int, last bool) (int, error) {

@@ -23,7 +23,7 @@ func (b *Bundle) alone(item BundleTask, o Outcome, started, due time.Time) *alon
 	}}
 	id := b.ItemID(item.Number)
 	a := &aloneTask{
-		id: id, sum: fingerprint(r), msg: encode(&Admission{ID: id, Request: r}),
+		id: id, sum: fingerprint(r), msg: encode(&Admission{ID: id, Request: r, Trace: b.Trace, Linked: true}),
 		state: tasks.Pending, started: started, err: o.Error, result: o.Result, cached: o.Cached,
 	}
 	if len(a.result) > inlineBytes { // the blob store had no room for it

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/blob"
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -54,6 +55,8 @@ type Bundle struct {
 	fence            int64
 	todo             []BundleTask
 	scattered        bool
+	// Trace is where in a trace the batch was handed over.
+	Trace trace.Carried
 
 	flushing sync.Mutex // held during a round trip
 

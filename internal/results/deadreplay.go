@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -117,7 +118,7 @@ func (s *Store) ReplayChanged(ctx context.Context, limit func(queue string) int,
 	if err != nil {
 		return err
 	}
-	answers, refs, held, err := s.hold(ctx, []Admission{{ID: d.ID, Request: r, Limit: limit(d.Queue)}})
+	answers, refs, held, err := s.hold(ctx, []Admission{{ID: d.ID, Request: r, Limit: limit(d.Queue), Trace: trace.Here(ctx)}})
 	if err != nil {
 		return err
 	}

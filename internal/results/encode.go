@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/jobyard/jobyard/internal/reuse"
+	"github.com/jobyard/jobyard/internal/trace"
 )
 
 // encode writes the message that asynq keeps of a task. asynq exports no
@@ -33,7 +34,38 @@ func encode(a *Admission) []byte {
 	if o.NoCache && !a.bundle && reuse.Ever(r.Kind) {
 		b = appendHeader(b, HeaderNoCache, "1")
 	}
-	return appendHeader(b, HeaderTimeout, o.Timeout.String())
+	return appendTrace(appendHeader(b, HeaderTimeout, o.Timeout.String()), a)
+}
+
+// HeaderLink carries the traceparent of a task that was handed over with
+// others; one that was handed over alone has the W3C headers.
+const HeaderLink = "jobyard-link"
+
+// appendTrace writes where in a trace the task was handed over, if anywhere.
+func appendTrace(b []byte, a *Admission) []byte {
+	switch {
+	case a.Trace.Parent == "":
+		return b
+	case a.Linked:
+		return appendHeader(b, HeaderLink, a.Trace.Parent)
+	}
+	b = appendHeader(b, trace.ParentHeader, a.Trace.Parent)
+	if a.Trace.State != "" {
+		b = appendHeader(b, trace.StateHeader, a.Trace.State)
+	}
+	return b
+}
+
+// TraceOf reads from a task's headers the place that its attempts are below, or
+// the one that they are linked to.
+func TraceOf(headers map[string]string) (above, link trace.Carried) {
+	if parent := headers[trace.ParentHeader]; parent != "" {
+		above = trace.Read(parent, headers[trace.StateHeader])
+	}
+	if parent := headers[HeaderLink]; parent != "" {
+		link = trace.Read(parent, "")
+	}
+	return above, link
 }
 
 func appendText(b []byte, field protowire.Number, text string) []byte {
