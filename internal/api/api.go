@@ -23,6 +23,7 @@ import (
 
 	"github.com/jobyard/jobyard/client"
 	"github.com/jobyard/jobyard/internal/loopback"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -95,6 +96,8 @@ type Deps struct {
 	Metrics  http.Handler
 	Registry prometheus.Registerer
 	Log      zerolog.Logger
+	// Tracer begins the spans of requests; nil traces none.
+	Tracer *trace.Tracer
 	// Stopping is closed when the process ends: waits end then, so that no
 	// answer is cut off.
 	Stopping <-chan struct{}
@@ -157,7 +160,7 @@ func build(cfg Config, deps Deps) (*server, http.Handler, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return s, identify(newMetrics(deps.Registry).measure(packed)), nil
+	return s, identify(newMetrics(deps.Registry).measure(deps.Tracer, packed)), nil
 }
 
 // whileOpen is a context that ends when the channel is closed.

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/keys"
+	"github.com/jobyard/jobyard/internal/trace"
 )
 
 // requestIDHeader carries the id under which a request is found in the logs.
@@ -50,7 +51,11 @@ func identify(next http.Handler) http.Handler {
 
 // log is the log of one request.
 func (s *server) log(ctx context.Context) zerolog.Logger {
-	return s.Log.With().Str("request_id", callOf(ctx).id).Logger()
+	log := s.Log.With().Str("request_id", callOf(ctx).id)
+	if id := trace.ID(ctx); id != "" {
+		log = log.Str("trace_id", id)
+	}
+	return log.Logger()
 }
 
 // problemError is a problem (RFC 9457) with the id of its request.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/jobyard/jobyard/internal/trace"
 )
 
 type metrics struct{ seconds *prometheus.HistogramVec }
@@ -20,17 +22,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// measure times every request. The route is the pattern, never the path: the
-// label set is closed.
-func (m *metrics) measure(next http.Handler) http.Handler {
+// measure times and traces every request. The route is the pattern, never the
+// path: the label set is closed.
+func (m *metrics) measure(tracer *trace.Tracer, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		r, span := traced(tracer, r)
 		next.ServeHTTP(sw, r)
 		route := r.Pattern // set by the mux
 		if !strings.Contains(route, " ") {
 			route = "other"
 		}
+		answered(span, r.Method, route, sw.status)
 		m.seconds.WithLabelValues(route, strconv.Itoa(sw.status)).Observe(time.Since(start).Seconds())
 	})
 }

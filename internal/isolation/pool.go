@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -125,19 +126,39 @@ func (p *Pool) Do(ctx context.Context, call Call) (Reply, error) {
 	if len(call.Func) > 255 {
 		return Reply{}, fault.PermanentError(tasks.ReasonUnknown, "a function's name must not be over 255 bytes")
 	}
+	waiting := time.Now()
 	c, err := p.take(ctx, attempt.task)
 	if err != nil {
 		return Reply{}, err
 	}
+	waited := time.Since(waiting)
 	limits := call.Limits.within(p.cfg.Limits, p.cfg.MaxMemory)
 	if deadline, ok := ctx.Deadline(); ok {
 		limits.Wall = max(min(limits.Wall, time.Until(deadline)), time.Millisecond)
 	}
 	w := &watch{c: c, limits: limits, most: p.cfg.MaxMemory, grace: p.cfg.Grace, starved: p.starved}
+	ctx, span := trace.Start(ctx, trace.Within, "run", call.Func)
 	reply, err := w.run(ctx, call)
+	noteRun(span, c, waited, reply, err)
 	attempt.used(reply.PeakMemory, reply.CPU)
 	p.give(c, err)
 	return reply, err
+}
+
+// noteRun ends the span of a run. It is the parent's: a runner has no network,
+// and what a stranger's document made of it has no say in what is recorded.
+func noteRun(span trace.Span, c *child, waited time.Duration, reply Reply, err error) {
+	if span.On() {
+		span.Number("process.pid", int64(c.pid()))
+		span.Seconds("jobyard.runner.waited_seconds", waited)
+		span.Seconds("jobyard.runner.cpu_seconds", reply.CPU)
+		span.Number("jobyard.runner.peak_memory_bytes", reply.PeakMemory)
+		if err != nil {
+			f := fault.Of(err)
+			span.Fail(string(f.Reason), f.Task().Message)
+		}
+	}
+	span.End()
 }
 
 // starved reports whether the kernel has killed anything for want of memory

@@ -70,7 +70,7 @@ func (e errand) run() error {
 	case "fork":
 		return fork()
 	case "ptrace":
-		return trace(e.PID)
+		return attach(e.PID)
 	case "signal":
 		return syscall.Kill(e.PID, 0)
 	case "map code":
@@ -103,7 +103,7 @@ func fork() error {
 	return second(syscall.Wait4(int(pid), nil, 0, nil))
 }
 
-func trace(pid int) error {
+func attach(pid int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := syscall.PtraceAttach(pid); err != nil {

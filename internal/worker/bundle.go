@@ -12,6 +12,7 @@ import (
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -36,6 +37,7 @@ type bundle struct {
 	peak     int64
 	waited   time.Duration
 	started  time.Time
+	place    trace.Carried // where in a trace the batch was handed over
 	returned chan struct{} // closed when the job of the task that runs returns
 }
 
@@ -48,12 +50,15 @@ func (w *Worker) runBundle(actx context.Context, l *lane, t *asynq.Task) error {
 	start := time.Now()
 	defer func() { l.queue.Ended(time.Since(start)) }()
 	queue, _ := asynq.GetQueueName(actx)
+	_, b.place = results.TraceOf(t.Headers())
+	ctx, span := w.tracer.Begin(ctx, trace.Consumer, "process bundle", l.kind, b.place)
 	var outcome results.Outcome
 	if payload, err := w.payload(ctx, t, queue, id); err != nil {
 		outcome = notRun(err)
 	} else {
 		outcome = b.do(ctx, id, payload)
 	}
+	outcome.Settled = b.end(ctx, span, outcome)
 	w.attempts.Ended(id, outcome)
 	return asynqError(outcome)
 }
@@ -82,6 +87,7 @@ func (b *bundle) do(ctx context.Context, id string, payload []byte) results.Outc
 		return notRun(err)
 	}
 	defer b.Close()
+	b.Trace = b.place
 	limited := limited(b.worker.reused(b.lane, b.worker.enlarged(b.lane.kind, recovered(b.worker.jobs[b.lane.kind]))), b.lane.crew.launch)
 	b.attempt = b.worker.observed(b.lane, func(ctx context.Context, r *run) ([]byte, error) {
 		returned := b.returned
@@ -161,6 +167,7 @@ func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stu
 	if b.worker.runners.larger(r.kind) > 0 {
 		ctx, r.used = isolation.WithAttempt(ctx, r.id, isolation.Limits{Wall: r.timeout})
 	}
+	ctx, span := b.worker.beginIn(ctx, r, b.place)
 	out, err := b.attempt(ctx, r)
 	outcome := judge(out, err)
 	outcome.Cached = r.from()
@@ -168,6 +175,8 @@ func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stu
 		outcome.PeakMemory = r.used.PeakMemory()
 		b.peak = max(b.peak, outcome.PeakMemory)
 	}
+	note(span, r, outcome)
+	span.End()
 	b.worker.metrics.ended(r, outcome)
 	b.lane.served.note(r, outcome)
 	b.worker.attempts.KeepResult(ctx, r.queue, r.id, &outcome)

@@ -14,6 +14,7 @@ import (
 	"github.com/jobyard/jobyard/internal/isolation"
 	"github.com/jobyard/jobyard/internal/progress"
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -62,7 +63,8 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		id, _ := asynq.GetTaskID(actx)
 		queue, _ := asynq.GetQueueName(actx)
 		r := &run{id: id, kind: l.kind, queue: queue, task: t, timeout: w.timeout(t), noCache: t.Headers()[results.HeaderNoCache] != ""}
-		ctx, cancel := context.WithCancelCause(actx)
+		ctx, span := w.begin(actx, r)
+		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		r.waited = w.attempts.Started(id, cancel)
 		ctx, r.used = isolation.WithAttempt(ctx, id, isolation.Limits{Wall: r.timeout})
@@ -73,6 +75,7 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		outcome.PeakMemory, outcome.Cached = r.used.PeakMemory(), r.from()
 		w.metrics.ended(r, outcome)
 		l.served.note(r, outcome)
+		outcome.Settled = end(ctx, span, r, outcome)
 		w.attempts.KeepResult(actx, queue, id, &outcome)
 		w.attempts.Ended(id, outcome)
 		return asynqError(outcome)
@@ -92,6 +95,9 @@ func (w *Worker) timeout(t *asynq.Task) time.Duration {
 func (w *Worker) observed(l *lane, next step) step {
 	return func(ctx context.Context, r *run) ([]byte, error) {
 		log := w.log.With().Str("task_id", r.id).Str("kind", r.kind).Str("queue", r.queue).Logger()
+		if id := trace.ID(ctx); id != "" {
+			log = log.With().Str("trace_id", id).Logger()
+		}
 		start := time.Now()
 		out, err := next(log.WithContext(ctx), r)
 		r.took = time.Since(start)

@@ -31,6 +31,7 @@ import (
 	"github.com/jobyard/jobyard/internal/cache"
 	"github.com/jobyard/jobyard/internal/memwatch"
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -105,6 +106,7 @@ type Worker struct {
 	runners  *Runners
 	log      zerolog.Logger
 	metrics  *taskMetrics
+	tracer   *trace.Tracer
 	meter    *memwatch.Meter
 	node     *memwatch.Node
 	budget   *memwatch.Budget

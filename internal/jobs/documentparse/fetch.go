@@ -15,6 +15,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/progress"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -91,11 +92,15 @@ func (f *Fetcher) Close() { f.client.CloseIdleConnections() }
 // Fetch gets one document. Faults: invalid (no such address), rejected (an
 // address that policy forbids), not_found, too_large, upstream (retryable for
 // 429, 5xx and trouble of the network).
-func (f *Fetcher) Fetch(ctx context.Context, address string) (Fetched, error) {
+func (f *Fetcher) Fetch(ctx context.Context, address string) (got Fetched, err error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
 		return Fetched{}, tasks.Invalid("payload.source.url", "must be an absolute http or https address without a user name")
 	}
+	// The server hears nothing of it: whose trace this is, is not its business.
+	ctx, span := trace.Start(ctx, trace.Client, http.MethodGet, "")
+	span.Text("server.address", u.Hostname()) // paths and queries may hold secrets
+	defer func() { ended(span, err) }()
 	ctx, cancel := context.WithTimeoutCause(ctx, f.cfg.Timeout,
 		fault.RetryableError(tasks.ReasonUpstream, "the server did not send the document within %s", f.cfg.Timeout))
 	defer cancel()
@@ -110,10 +115,20 @@ func (f *Fetcher) Fetch(ctx context.Context, address string) (Fetched, error) {
 		return Fetched{}, networkFault(ctx, err)
 	}
 	defer resp.Body.Close()
+	span.Number("http.response.status_code", int64(resp.StatusCode))
 	if err := statusFault(resp); err != nil {
 		return Fetched{}, err
 	}
 	return f.read(ctx, resp)
+}
+
+// ended ends the span of a fetch.
+func ended(span trace.Span, err error) {
+	if err != nil && span.On() {
+		f := fault.Of(err)
+		span.Fail(string(f.Reason), fault.Clean(f.Message, fault.MaxMessage))
+	}
+	span.End()
 }
 
 // read streams the body up to the limit, which counts unpacked bytes.

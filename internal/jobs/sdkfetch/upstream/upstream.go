@@ -20,6 +20,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/progress"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -131,6 +132,11 @@ func (c *Client) Stream(ctx context.Context, t *Trace, r Request, decode func(io
 	}
 	var header http.Header
 	defer func() { t.add(r.Source, header, err) }()
+	// The registry hears nothing of it: whose trace this is, is not its business.
+	ctx, span := trace.Start(ctx, trace.Client, http.MethodGet, "")
+	span.Text("jobyard.source", r.Source)
+	span.Text("server.address", r.URL.Hostname()) // paths and queries may hold secrets
+	defer func() { ended(span, err) }()
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -145,6 +151,7 @@ func (c *Client) Stream(ctx context.Context, t *Trace, r Request, decode func(io
 	}
 	defer resp.Body.Close()
 	header = resp.Header
+	span.Number("http.response.status_code", int64(resp.StatusCode))
 	if resp.StatusCode != http.StatusOK {
 		return status(r, resp)
 	}
@@ -163,6 +170,15 @@ func (c *Client) Stream(ctx context.Context, t *Trace, r Request, decode func(io
 		return c.explain(ctx, r, body.err, timeout)
 	}
 	return err
+}
+
+// ended ends the span of a question.
+func ended(span trace.Span, err error) {
+	if err != nil && span.On() {
+		f := fault.Of(err)
+		span.Fail(string(f.Reason), fault.Clean(f.Message, fault.MaxMessage))
+	}
+	span.End()
 }
 
 func (c *Client) do(ctx context.Context, r Request) (*http.Response, error) {
