@@ -341,6 +341,7 @@ Delivery = TypedDict("Delivery", {
     "next_at": "str",
     "object": "str",
     "status": "int",
+    "traceparent": "str",
 }, total=False)
 
 DocumentChunk = TypedDict("DocumentChunk", {

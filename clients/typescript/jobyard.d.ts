@@ -140,6 +140,7 @@ export interface Delivery {
   next_at?: string;
   object: string;
   status?: number;
+  traceparent?: string;
 }
 
 export interface DocumentChunk {

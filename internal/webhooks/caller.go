@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/jobyard/jobyard/internal/trace"
 )
 
 const (
@@ -88,6 +90,7 @@ func (c *caller) call(ctx context.Context, e Endpoint, d Delivery, m Master, now
 	r.Header.Set("Webhook-Id", d.ID)
 	r.Header.Set("Webhook-Timestamp", timestamp)
 	r.Header.Set("Webhook-Signature", m.sign(e, d.ID, timestamp, d.Body))
+	trace.ToHTTP(ctx, r.Header)
 	answer, err := c.client.Do(r)
 	if err != nil {
 		return 0, plain(err)

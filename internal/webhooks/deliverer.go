@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -50,6 +51,9 @@ type Config struct {
 	NotFound func(error) bool
 	Log      zerolog.Logger
 	Registry prometheus.Registerer
+	// Tracer begins the spans of calls; nil traces none. Calls name the place
+	// where the task was handed over all the same.
+	Tracer *trace.Tracer
 }
 
 // Deliverer makes the calls.
@@ -250,7 +254,7 @@ func (d *Deliverer) make(ctx context.Context, del Delivery) error {
 	}
 	del.Attempts++
 	now := d.store.now()
-	del.Status, del.Error = d.caller.call(ctx, e, del, d.Master, now)
+	del.Status, del.Error = d.call(ctx, e, del, now)
 	switch {
 	case del.Error == "":
 		d.outcomes.WithLabelValues("delivered").Inc()
@@ -262,6 +266,20 @@ func (d *Deliverer) make(ctx context.Context, del Delivery) error {
 	wait := d.delays[del.Attempts-1]
 	del.Next = now.Add(wait + rand.N(wait/5+1)).UTC() //nolint:gosec // spreads calls, keeps no secret
 	return d.store.put(ctx, del)
+}
+
+// call is one call with its span, below the place where the task was handed over.
+func (d *Deliverer) call(ctx context.Context, e Endpoint, del Delivery, now time.Time) (status int, fault string) {
+	ctx, span := d.Tracer.Begin(trace.Read(del.Trace, "").In(ctx), trace.Client, "POST webhook", "", trace.Carried{})
+	defer span.End()
+	status, fault = d.caller.call(ctx, e, del, d.Master, now)
+	span.Text("jobyard.webhook.endpoint", e.Name)
+	span.Number("jobyard.attempt", int64(del.Attempts))
+	span.Number("http.response.status_code", int64(status))
+	if fault != "" {
+		span.Fail("webhook", fault)
+	}
+	return status, fault
 }
 
 func (d *Deliverer) giveUp(ctx context.Context, del Delivery) error {

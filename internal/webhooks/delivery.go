@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +26,8 @@ type Delivery struct {
 	Next time.Time `json:"next_at,omitzero"`
 	// Given up is when it became a dead letter.
 	GivenUp time.Time `json:"given_up_at,omitzero"`
+	// Trace is where in a trace the task was handed over, as a W3C traceparent.
+	Trace string `json:"traceparent,omitempty"`
 	// Status and Error are how the last attempt ended.
 	Status int             `json:"status,omitempty"`
 	Error  string          `json:"error,omitempty"`
@@ -66,7 +69,8 @@ func (s *Store) ended(ctx context.Context, thing, endpoint string, e Event) erro
 		return fmt.Errorf("encode event: %w", err)
 	}
 	now := s.now().UTC().Truncate(time.Millisecond)
-	d := Delivery{ID: "msg_" + uuid.Must(uuid.NewV7()).String(), Endpoint: endpoint, Object: parseThing(thing).ID, Created: now, Body: body}
+	endpoint, place, _ := strings.Cut(endpoint, " ")
+	d := Delivery{ID: "msg_" + uuid.Must(uuid.NewV7()).String(), Endpoint: endpoint, Object: parseThing(thing).ID, Created: now, Body: body, Trace: place}
 	raw, err := json.Marshal(d)
 	if err != nil {
 		return fmt.Errorf("encode delivery: %w", err)

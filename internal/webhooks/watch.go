@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -64,7 +65,7 @@ func (s *Store) Watch(ctx context.Context, t Thing, endpoint, path string) error
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
 	code, err := watchScript.Run(ctx, s.broker.Client(), []string{endpointsKey, watchKey, openKey},
-		t.String(), endpoint, s.now().Add(lookFirst).UnixMilli(), maxOpen).Int()
+		t.String(), endpoint, s.now().Add(lookFirst).UnixMilli(), maxOpen, trace.Here(ctx).Parent).Int()
 	switch {
 	case err != nil:
 		return fmt.Errorf("watch for a webhook: %w", s.broker.Explain(err))
@@ -88,7 +89,8 @@ func (s *Store) Unwatch(ctx context.Context, t Thing) error {
 	return s.broker.Explain(err)
 }
 
-// watched keeps those of the things that somebody watches, with the endpoint.
+// watched keeps those of the things that somebody watches, with the endpoint
+// and, behind a blank, where in a trace they were handed over.
 func (s *Store) watched(ctx context.Context, things []string) (map[string]string, error) {
 	if len(things) == 0 {
 		return nil, nil

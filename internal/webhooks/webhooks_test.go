@@ -25,6 +25,7 @@ import (
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
 	"github.com/jobyard/jobyard/internal/results"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/internal/webhooks"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -82,6 +83,7 @@ func (s *scene) deliver(t *testing.T, private bool, attempts int) (stop func()) 
 // call is what an endpoint received.
 type call struct {
 	id, timestamp, signature string
+	trace                    string
 	body                     []byte
 }
 
@@ -91,7 +93,7 @@ func endpoint(t *testing.T, answer func(n int64) int) (url string, calls chan ca
 	var n atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		calls <- call{r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), r.Header.Get("Webhook-Signature"), body}
+		calls <- call{r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), r.Header.Get("Webhook-Signature"), r.Header.Get("Traceparent"), body}
 		w.WriteHeader(answer(n.Add(1)))
 	}))
 	t.Cleanup(server.Close)
@@ -193,6 +195,31 @@ func TestDelivery_OfABatch(t *testing.T) {
 
 // TestDelivery_SurvivesARestart: the task ends while nobody delivers, and the
 // first deliverer dies in the middle of its call.
+// A call names the place in a trace where its task was handed over, also where
+// nothing is exported.
+func TestDelivery_NamesThePlaceInATrace(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	url, calls := endpoint(t, func(int64) int { return 204 })
+	s.add(t, url)
+	s.deliver(t, true, 3)
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	ctx := trace.Read(parent, "").In(t.Context())
+	_, err := client.Enqueue(ctx, s.client, tasks.Search, tasks.SearchPayload{Query: "x"}, tasks.WithID("traced"), tasks.WithWebhook("shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cancel(t, "traced")
+	if got := receive(t, calls); got.trace != parent {
+		t.Errorf("got %q, want %q", got.trace, parent)
+	}
+	s.enqueue(t, "untraced")
+	s.cancel(t, "untraced")
+	if got := receive(t, calls); got.trace != "" {
+		t.Errorf("got %q of a task without a trace", got.trace)
+	}
+}
+
 func TestDelivery_SurvivesARestart(t *testing.T) {
 	t.Parallel()
 	s := open(t)
