@@ -14,6 +14,7 @@ import (
 	"github.com/jobyard/jobyard/internal/app"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/internal/webhooks"
 )
 
@@ -21,7 +22,7 @@ func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "serve", Usage: "serve the HTTP API", Category: "Yard",
 		Description: "/docs is a page to try it, /openapi.json its description. While no key was ever made (producer keys add),\n" +
-			"only this machine is served.",
+			"only this machine is served.\n\n" + config.TracingHelp,
 		Flags:  slices.Concat(config.APIFlags(), config.WebhookFlags(), config.ClientFlags(), config.DoorCacheFlags(), config.RedisFlags(), config.LogFlags("info")),
 		Action: serve,
 	}
@@ -55,6 +56,10 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	tracing, err := config.Tracing()
+	if err != nil {
+		return err
+	}
 	log := app.NewLogger(c.App.ErrWriter, app.LogConfig(logging))
 	return app.Run(c.Context, log, func(ctx context.Context, a *app.App) error {
 		// The port first: a taken one fails before Redis is asked anything.
@@ -63,6 +68,10 @@ func serve(c *cli.Context) error {
 			return err
 		}
 		a.OnClose("listener", func() error { l.Close(); return nil }) // the server has closed it, if it started
+		tracer, err := a.Trace(ctx, tracing, "producer")
+		if err != nil {
+			return err
+		}
 		b, err := broker.Open(ctx, redis, log)
 		if err != nil {
 			return err
@@ -74,7 +83,7 @@ func serve(c *cli.Context) error {
 			return err
 		}
 		a.OnClose("client", cl.Close)
-		return serveAPI(ctx, a, door{cfg, certificate, hooks, l, b, cl, log})
+		return serveAPI(ctx, a, door{cfg, certificate, hooks, l, b, cl, log, tracer})
 	})
 }
 
@@ -87,6 +96,7 @@ type door struct {
 	broker      *broker.Broker
 	client      *client.Client
 	log         zerolog.Logger
+	tracer      *trace.Tracer
 }
 
 func serveAPI(ctx context.Context, a *app.App, d door) error {
@@ -106,12 +116,14 @@ func serveAPI(ctx context.Context, a *app.App, d door) error {
 	registry.MustRegister(d.broker.Metrics())
 	hooks := webhooks.New(d.broker)
 	if d.hooks.Master != nil {
-		deliverer := hooks.NewDeliverer(api.WebhookConfig(d.client, d.hooks.Master, d.hooks.AllowPrivate, d.log, registry))
+		calls := api.WebhookConfig(d.client, d.hooks.Master, d.hooks.AllowPrivate, d.log, registry)
+		calls.Tracer = d.tracer
+		deliverer := hooks.NewDeliverer(calls)
 		a.Go("webhooks", func() error { return deliverer.Run(ctx) })
 	}
 	h, err := api.New(d.cfg, api.Deps{
 		Client: d.client, Keys: doorKeys, Webhooks: hooks, Ready: d.broker.Ping, Metrics: app.Metrics(registry), Registry: registry, Log: d.log,
-		Stopping: ctx.Done(), Version: app.Version(),
+		Stopping: ctx.Done(), Version: app.Version(), Tracer: d.tracer,
 	})
 	if remote, ok := errors.AsType[*api.RemoteError](err); ok {
 		return config.Usage("%w", remote)

@@ -15,6 +15,7 @@ import (
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/config"
 	"github.com/jobyard/jobyard/internal/report"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -44,6 +45,10 @@ func talk(c *cli.Context, do func(ctx context.Context, s *session) error) error 
 	if err != nil {
 		return err
 	}
+	tracing, err := config.Tracing()
+	if err != nil {
+		return err
+	}
 	log := app.NewLogger(c.App.ErrWriter, app.LogConfig(logging))
 	a, ctx := app.New(c.Context, log)
 	s := &session{out: c.App.Writer, json: c.Bool("json")}
@@ -52,6 +57,12 @@ func talk(c *cli.Context, do func(ctx context.Context, s *session) error) error 
 	e := config.TerminalOf(c.App.ErrWriter)
 	s.followed = followed{errs: c.App.ErrWriter, follows: e.Is, following: report.Style{Color: e.Color, Width: e.Width}}
 	open := func() error {
+		tracer, err := a.Trace(ctx, tracing, "producer")
+		if err != nil {
+			return err
+		}
+		ctx, span := tracer.Begin(config.TraceParent().In(ctx), trace.Within, "producer", c.Command.Name, trace.Carried{})
+		a.OnClose("span", func() error { span.End(); return nil })
 		if s.broker, err = broker.Open(ctx, redis, log); err != nil {
 			return err
 		}

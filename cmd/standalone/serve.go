@@ -121,7 +121,7 @@ func (y *yard) show(ctx context.Context, a *app.App, s settings, d doors, with s
 	a.Keep(ctx, "keys", doorKeys.Run)
 	h, err := api.New(d.api, api.Deps{
 		Client: y.client, Keys: doorKeys, Ready: y.broker.Ping, Metrics: app.Metrics(with.metrics), Registry: with.metrics, Log: s.log,
-		Stopping: ctx.Done(), Version: app.Version(),
+		Stopping: ctx.Done(), Version: app.Version(), Tracer: y.tracer,
 	})
 	if remote, ok := errors.AsType[*api.RemoteError](err); ok {
 		return config.Usage("%w", remote)

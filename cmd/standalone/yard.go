@@ -16,6 +16,7 @@ import (
 	"github.com/jobyard/jobyard/internal/app"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/internal/worker"
 )
 
@@ -29,6 +30,7 @@ type settings struct {
 	worker   worker.Config
 	registry worker.RegistryConfig
 	log      zerolog.Logger
+	tracing  bool
 }
 
 func read(c *cli.Context) (s settings, err error) {
@@ -53,6 +55,9 @@ func read(c *cli.Context) (s settings, err error) {
 		return s, err
 	}
 	s.log = app.NewLogger(c.App.ErrWriter, app.LogConfig(logging))
+	if s.tracing, err = config.Tracing(); err != nil {
+		return s, err
+	}
 	s.registry, err = config.Registry(c)
 	return s, err
 }
@@ -61,6 +66,7 @@ func read(c *cli.Context) (s settings, err error) {
 type yard struct {
 	broker *broker.Broker
 	client *client.Client
+	tracer *trace.Tracer
 	// engine is what Redis is: redis-server, miniredis, or an address.
 	engine string
 }
@@ -71,12 +77,15 @@ func open(ctx context.Context, a *app.App, s settings, metrics prometheus.Regist
 	if err := lock(a, s.registry.DataDir); err != nil {
 		return nil, err
 	}
-	y := &yard{}
+	tracer, err := a.Trace(ctx, s.tracing, "standalone")
+	if err != nil {
+		return nil, err
+	}
+	y := &yard{tracer: tracer}
 	if err := y.connect(ctx, a, s); err != nil {
 		return nil, err
 	}
 	metrics.MustRegister(y.broker.Metrics())
-	var err error
 	if y.client, err = client.New(y.broker, s.client); err != nil {
 		return nil, err
 	}
@@ -92,6 +101,7 @@ func open(ctx context.Context, a *app.App, s settings, metrics prometheus.Regist
 		return nil, err
 	}
 	w.LimitHeap()
+	w.Trace(tracer)
 	a.Go("worker", func() error { return w.Run(ctx) })
 	return y, nil
 }

@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, s config.Streams) int {
 			"at once; its tasks then run again elsewhere within seconds. SIGQUIT writes what runs to stderr and ends nothing; so\n" +
 			"does /debug/dump of --admin-listen, where only this machine reaches it.\n\n" +
 			"sdk_fetch takes the addresses of packages from the ecosystems' own settings: $GOPROXY, $GOSUMDB, $GOPRIVATE and\n" +
-			"what go env says, $NPM_CONFIG_REGISTRY, .npmrc and what npm config says.",
+			"what go env says, $NPM_CONFIG_REGISTRY, .npmrc and what npm config says.\n\n" + config.TracingHelp,
 		Flags: slices.Concat(config.WorkerFlags(), []cli.Flag{config.DataDirFlag("a temporary folder"), config.AdminFlag()},
 			config.RedisFlags(), config.LogFlags("info")),
 		Commands: []*cli.Command{app.HealthcheckCommand()},

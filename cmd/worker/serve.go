@@ -18,6 +18,7 @@ type settings struct {
 	worker   worker.Config
 	registry worker.RegistryConfig
 	admin    string
+	tracing  bool
 	log      app.LogConfig
 }
 
@@ -39,6 +40,9 @@ func read(c *cli.Context) (s settings, err error) {
 		return s, err
 	}
 	s.log = app.LogConfig(logging)
+	if s.tracing, err = config.Tracing(); err != nil {
+		return s, err
+	}
 	s.registry, err = config.Registry(c)
 	return s, err
 }
@@ -55,6 +59,10 @@ func serve(c *cli.Context) error {
 			return err
 		}
 		a.OnClose("admin listener", func() error { l.Close(); return nil }) // the server has closed it, if it started
+		tracer, err := a.Trace(ctx, s.tracing, "worker")
+		if err != nil {
+			return err
+		}
 		b, err := broker.Open(ctx, s.redis, log)
 		if err != nil {
 			return err
@@ -74,6 +82,7 @@ func serve(c *cli.Context) error {
 			return err
 		}
 		w.LimitHeap()
+		w.Trace(tracer)
 		a.Go("worker", func() error { return w.Run(ctx) })
 		a.Keep(ctx, "dumps", func(ctx context.Context) error {
 			app.EachQuit(ctx, func() {
