@@ -52,7 +52,7 @@ func (t *Tracer) Begin(ctx context.Context, role Role, do, what string, link Car
 	if t == nil {
 		return ctx, Span{}
 	}
-	return begin(ctx, t.provider, role, do, what, link)
+	return begin(ctx, t.provider, role, words(do, what), link)
 }
 
 // Start begins a span below the one of the context. Where there is none it does
@@ -62,18 +62,22 @@ func Start(ctx context.Context, role Role, do, what string) (context.Context, Sp
 	if !above.SpanContext().IsValid() {
 		return ctx, Span{}
 	}
-	return begin(ctx, above.TracerProvider(), role, do, what, Carried{})
+	return begin(ctx, above.TracerProvider(), role, words(do, what), Carried{})
 }
 
-func begin(ctx context.Context, p otel.TracerProvider, role Role, do, what string, link Carried) (context.Context, Span) {
-	if what != "" {
-		do += " " + what
+func words(do, what string) string {
+	if what == "" {
+		return do
 	}
+	return do + " " + what
+}
+
+func begin(ctx context.Context, p otel.TracerProvider, role Role, name string, link Carried) (context.Context, Span) {
 	opts := []otel.SpanStartOption{otel.WithSpanKind(role)}
 	if sc := link.context(); sc.IsValid() {
 		opts = append(opts, otel.WithLinks(otel.Link{SpanContext: sc}))
 	}
-	ctx, s := p.Tracer(scope).Start(ctx, do, opts...)
+	ctx, s := p.Tracer(scope).Start(ctx, name, opts...)
 	return ctx, Span{s}
 }
 
