@@ -48,6 +48,7 @@ func note(span trace.Span, r *run, o results.Outcome) {
 		return
 	}
 	span.Text("jobyard.outcome", outcomes[o.Mode])
+	span.Text("jobyard.cached", o.Cached)
 	span.Seconds("jobyard.waited_seconds", r.waited)
 	if o.PeakMemory > 0 {
 		span.Number("jobyard.peak_memory_bytes", o.PeakMemory)
