@@ -30,13 +30,14 @@ type lookout struct {
 	rules  *rules
 	// incidents are the leaks that were suspected while this process looked.
 	incidents *incidents
+	cached    *cachedCounts
 }
 
 func newLookout(cfg Config, b *broker.Broker, log zerolog.Logger) *lookout {
 	return &lookout{
 		cfg: cfg, broker: b, store: results.New(b), log: log, now: time.Now, rates: newRates(),
 		pace: newPace(), trends: newForecasts(), plans: scale.NewPlanner(cfg.Scale), rules: newRules(cfg),
-		incidents: newIncidents(),
+		incidents: newIncidents(), cached: newCachedCounts(),
 	}
 }
 
@@ -68,6 +69,7 @@ func (l *lookout) overview(y yard) *Overview {
 	}
 	l.trends.retain(o.Nodes)
 	o.Incidents = l.incidents.observe(o.Nodes, y.at)
+	o.Cache = l.cached.observe(y)
 	for _, q := range y.queues {
 		o.Queues = append(o.Queues, l.queue(q, y.at))
 	}
@@ -140,6 +142,7 @@ func (l *lookout) kind(name string, o *Overview) Kind {
 	}
 	k.PerSecond = l.rates.per("kind "+name, o.At, k.Completed+k.Failed)
 	k.FailedPerSecond = l.rates.per("failed "+name, o.At, k.Failed)
+	k.Cached = l.cached.of(name)
 	k.SecondsPerTask = l.pace.seconds(name)
 	k.ArrivePerSecond = l.pace.arrive(name, o.Queues, k.PerSecond, o.At)
 	return k

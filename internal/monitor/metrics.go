@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/jobyard/jobyard/internal/cache"
 )
 
 // maxScrapes bounds the scrapes under way.
@@ -23,7 +25,7 @@ type collector struct {
 	nodeMemory, nodeUp        *prometheus.Desc
 	leak, leakSlope           *prometheus.Desc
 	redisMemory, redisEvicted *prometheus.Desc
-	attempts                  *prometheus.Desc
+	attempts, answered        *prometheus.Desc
 	desired                   *prometheus.Desc
 	judged                    judgedDescs
 }
@@ -65,6 +67,7 @@ func newCollector(m *Monitor) *collector {
 		redisMemory:  desc("redis_memory_bytes", "Redis's memory: used, and its limit if it has one.", "part"),
 		redisEvicted: desc("redis_evicted_keys_total", "Keys that Redis dropped for want of memory."),
 		attempts:     desc("queue_attempts_total", "Attempts ended, by queue and whether they failed.", "queue", "outcome"),
+		answered:     desc("cache_answered_total", "Tasks that were answered with the result of an equal one as they were handed over, by the tier that had it.", "tier"),
 		desired:      desc("desired_workers", "Workers that the work needs, from what arrives, waits and was measured."),
 		judged: judgedDescs{
 			wait:     desc("queue_wait_seconds", "How long tasks lately waited for a slot, by quantile.", "queue", "quantile"),
@@ -82,7 +85,7 @@ func newCollector(m *Monitor) *collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range append([]*prometheus.Desc{
 		c.redisUp, c.hidden, c.clients, c.queueTasks, c.oldest, c.limit, c.nodeMemory, c.nodeUp, c.leak, c.leakSlope,
-		c.redisMemory, c.redisEvicted, c.attempts, c.desired,
+		c.redisMemory, c.redisEvicted, c.attempts, c.answered, c.desired,
 	}, c.judged.all()...) {
 		ch <- d
 	}
@@ -109,6 +112,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(c.redisEvicted, prometheus.CounterValue, float64(y.redis.Evicted))
 	gauge(c.hidden, float64(y.hidden))
+	c.door(y, ch)
 	for _, q := range y.queues {
 		for state, n := range q.Counts {
 			gauge(c.queueTasks, float64(n), q.Name, string(state))
@@ -137,6 +141,20 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(c.leak, suspected, n.ID, l.Kind)
 			gauge(c.leakSlope, l.PerMinute, n.ID, l.Kind)
 		}
+	}
+}
+
+// door tells what was answered at the door, unless that could not be read.
+func (c *collector) door(y yard, ch chan<- prometheus.Metric) {
+	if y.doorFault != "" {
+		return
+	}
+	for _, tier := range cache.Tiers() {
+		var n int64
+		for _, q := range y.answered {
+			n += q[tier]
+		}
+		ch <- prometheus.MustNewConstMetric(c.answered, prometheus.CounterValue, float64(n), tier)
 	}
 }
 

@@ -27,6 +27,8 @@ type Overview struct {
 	Plan scale.Plan `json:"plan"`
 	// Incidents are suspicions of leaks, the open ones first.
 	Incidents []Incident `json:"leak_incidents"`
+	// Cache says of when the counts of the kinds' results for equal tasks are.
+	Cache CacheSeen `json:"cache"`
 	// ReadOnly tells that the pages change nothing.
 	ReadOnly bool `json:"read_only"`
 	// HiddenNodes counts the nodes over the bound of what is shown.
@@ -74,6 +76,8 @@ type Kind struct {
 	SecondsPerTask  float64 `json:"seconds_per_task"`
 	// PeakMemory is what a task's runner uses at most, in bytes; 0 if not known.
 	PeakMemory int64 `json:"peak_memory_bytes"`
+	// Cached counts lookups for results of equal tasks.
+	Cached Cached `json:"cached"`
 }
 
 // Queue is one queue. Waiting is what its limit counts: pending, scheduled and

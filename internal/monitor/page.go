@@ -42,6 +42,7 @@ func pages() []page {
 		{Name: "queues", Title: "Queues", Curves: "waiting,wait", routes: []string{"/queues"}},
 		{Name: "nodes", Title: "Nodes", Curves: "rss,heap", routes: []string{"/nodes"}},
 		{Name: "tasks", Title: "Tasks", routes: []string{"/tasks"}},
+		{Name: "cache", Title: "Cache", routes: []string{"/cache"}},
 		{Name: "leaks", Title: "Leaks", Curves: "live", routes: []string{"/leaks"}},
 		{Name: "dead", Title: "Dead letters", routes: []string{"/dead"}},
 		{Name: "task", Title: "Task", routes: []string{"/tasks/{id}"}},

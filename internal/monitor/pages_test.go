@@ -3,6 +3,7 @@
 package monitor
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,7 @@ func shownPages(y *realYard) []shownPage {
 		{"tasks", "/tasks", `document.querySelectorAll("#tasks tbody tr").length > 10`},
 		{"task", "/tasks/" + dead, `document.querySelector("#state").textContent === "archived" && document.querySelectorAll("#timeline li").length >= 3`},
 		{"leaks", "/leaks", `document.querySelectorAll("#leaks article").length >= 2`},
+		{"cache", "/cache", `document.querySelectorAll("#tiers article tbody td").length >= 12 && document.querySelectorAll("#cached tbody tr").length === 4`},
 		{"dead", "/dead", `document.querySelectorAll("#dead tbody tr").length > 0`},
 	}
 }
@@ -49,8 +51,8 @@ func TestBrowser_EveryPage(t *testing.T) {
 	b.clean(y.home)
 	if *update {
 		b.look(1440, 900, "light")
-		for range 300 { // so that something waits
-			y.hand(tasks.DocumentParse.New(tasks.DocumentParsePayload{Source: tasks.DocumentSource{Text: strings.Repeat("# A\n\nmany words here\n\n", 20_000)}}))
+		for i := range 300 { // so that something waits: none has the result of another
+			y.hand(tasks.DocumentParse.New(tasks.DocumentParsePayload{Source: tasks.DocumentSource{Text: fmt.Sprintf("# Guide %d\n\n", i) + strings.Repeat("# A\n\nmany words here\n\n", 20_000)}}))
 		}
 		for _, p := range pages {
 			b.open(y.home + p.path)

@@ -32,6 +32,10 @@ type yard struct {
 	nodes  []broker.Node
 	redis  Redis
 	hidden int // nodes over maxNodes
+	// answered counts tasks that were answered at the door, by queue and tier;
+	// doorFault is why that is not known.
+	answered  map[string]map[string]int64
+	doorFault string
 }
 
 // readYard looks once.
@@ -48,6 +52,9 @@ func readYard(ctx context.Context, b *broker.Broker, s *results.Store, now func(
 	}
 	at := now()
 	y := yard{at: at, queues: queues, nodes: cleanNodes(nodes, at), redis: readRedis(ctx, b)}
+	if y.answered, err = s.Answered(ctx); err != nil {
+		y.doorFault = clean(err.Error(), 300)
+	}
 	if over := len(y.nodes) - maxNodes; over > 0 {
 		y.nodes, y.hidden = y.nodes[:maxNodes], over
 	}
@@ -136,6 +143,7 @@ func cleanKinds(kinds map[string]broker.NodeKind) map[string]broker.NodeKind {
 		if k, ok := kinds[name]; ok {
 			k.Slots, k.Busy = max(0, k.Slots), max(0, k.Busy)
 			k.Completed, k.Failed = max(0, k.Completed), max(0, k.Failed)
+			k.Cached = cleanCached(k.Cached)
 			k.Wait, k.BulkWait, k.Run = k.Wait.Clean(), k.BulkWait.Clean(), k.Run.Clean()
 			k.PeakMemory = min(max(0, k.PeakMemory), math.MaxInt64/2)
 			if math.IsNaN(k.RunSeconds) || k.RunSeconds < 0 || k.RunSeconds > 1e12 {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/jobyard/jobyard/internal/cache"
+	"github.com/jobyard/jobyard/tasks"
 )
 
 // ErrAnswered tells that the task was not queued, since it was completed at once
@@ -70,3 +72,36 @@ func (s *Store) lookUp(ctx context.Context, all []*Admission) error {
 	}
 	return nil
 }
+
+// Answered counts the tasks that were answered as they were handed over, by
+// queue and by the tier that had the result, for as long as Redis remembers.
+func (s *Store) Answered(ctx context.Context) (map[string]map[string]int64, error) {
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	names, tiers := tasks.Queues(), cache.Tiers()
+	cmds := make([]*redis.SliceCmd, len(names))
+	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, name := range names {
+			cmds[i] = p.HMGet(ctx, answeredKey(name), tiers...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what was answered from the cache: %w", s.broker.Explain(err))
+	}
+	all := make(map[string]map[string]int64, len(names))
+	for i, name := range names {
+		counts := make(map[string]int64, len(tiers))
+		for k, v := range cmds[i].Val() {
+			text, _ := v.(string)
+			if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 {
+				counts[tiers[k]] = n
+			}
+		}
+		all[name] = counts
+	}
+	return all, nil
+}
+
+// answeredKey is where the admit script counts.
+func answeredKey(queue string) string { return "jobyard:cache:{" + queue + "}:answered" }
