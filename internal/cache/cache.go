@@ -132,6 +132,9 @@ func New(cfg Config, b *broker.Broker, log zerolog.Logger, reg prometheus.Regist
 	c := &Cache{log: log, now: time.Now, flights: flights{all: map[Key]*flight{}}, behind: newBehind()}
 	metrics := newMetrics(reg, c)
 	add := func(name string, t tier) {
+		for _, result := range []string{"hit", "miss", "error"} {
+			metrics.requests.WithLabelValues(name, result) // from 0, so that a ratio is known from the first lookup
+		}
 		c.tiers = append(c.tiers, &guarded{tier: t, name: name, log: log, now: time.Now, metrics: metrics})
 	}
 	if cfg.MemoryBytes > 0 {
