@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/blob"
@@ -92,7 +93,9 @@ type Client struct {
 	events *results.Events
 	hooks  *webhooks.Store
 	cache  *cache.Cache
-	stop   func() error
+	// metrics are those of the cache.
+	metrics *prometheus.Registry
+	stop    func() error
 }
 
 // Open connects to the yard's Redis.
@@ -122,11 +125,12 @@ func New(b *broker.Broker, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	store := results.NewWith(b, blobs)
-	kept, err := cache.New(cache.Config{MemoryBytes: cfg.CacheBytes}, nil, zerolog.Nop(), nil)
+	metrics := prometheus.NewRegistry()
+	kept, err := cache.New(cache.Config{MemoryBytes: cfg.CacheBytes}, nil, zerolog.Nop(), metrics)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, store: store, events: store.NewEvents(), hooks: webhooks.New(b), cache: kept}
+	c := &Client{cfg: cfg, store: store, events: store.NewEvents(), hooks: webhooks.New(b), cache: kept, metrics: metrics}
 	ctx, cancel := context.WithCancel(context.Background()) // ends with Close
 	var running sync.WaitGroup
 	running.Go(func() { c.events.Run(ctx) }) //nolint:errcheck // ends only with ctx
@@ -141,6 +145,10 @@ func New(b *broker.Broker, cfg Config) (*Client, error) {
 // Close ends every wait's subscription; waits that are under way go on by
 // polling until their context ends.
 func (c *Client) Close() error { return c.stop() }
+
+// Metrics are those of the results that this client keeps, for a registry that
+// has none of a cache yet: their names are those of a worker's.
+func (c *Client) Metrics() prometheus.Collector { return c.metrics }
 
 // Enqueue hands over one task and returns it as queued, or as completed where an
 // equal task has left its result (see WithoutCache). With an id that is

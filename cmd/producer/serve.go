@@ -113,7 +113,7 @@ func serveAPI(ctx context.Context, a *app.App, d door) error {
 	}
 	a.Keep(ctx, "keys", doorKeys.Run)
 	registry := app.NewRegistry()
-	registry.MustRegister(d.broker.Metrics())
+	registry.MustRegister(d.broker.Metrics(), d.client.Metrics())
 	hooks := webhooks.New(d.broker)
 	if d.hooks.Master != nil {
 		calls := api.WebhookConfig(d.client, d.hooks.Master, d.hooks.AllowPrivate, d.log, registry)
