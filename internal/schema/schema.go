@@ -38,11 +38,18 @@ func Prepare(r huma.Registry) {
 	r.RegisterTypeAlias(reflect.TypeFor[tasks.Duration](), reflect.TypeFor[string]())
 	names(r, reflect.TypeFor[tasks.Task](), "state", tasks.States())
 	names(r, reflect.TypeFor[tasks.Error](), "reason", tasks.Reasons())
+	property(r, reflect.TypeFor[tasks.Task](), "cached").Description = "Where the result of an equal task was that this one was given, so that it was not run: memory, redis or disk; empty if it was run."
+	property(r, reflect.TypeFor[tasks.Options](), "no_cache").Description = "Run the task even if an equal one has left its result."
+}
+
+// property is a field in a type's schema.
+func property(r huma.Registry, t reflect.Type, name string) *huma.Schema {
+	return r.SchemaFromRef(r.Schema(t, true, "").Ref).Properties[name]
 }
 
 // names writes a closed list of names into a type's schema.
-func names[T any](r huma.Registry, t reflect.Type, property string, all []T) {
-	p := r.SchemaFromRef(r.Schema(t, true, "").Ref).Properties[property]
+func names[T any](r huma.Registry, t reflect.Type, field string, all []T) {
+	p := property(r, t, field)
 	for _, name := range all {
 		p.Enum = append(p.Enum, name)
 	}
