@@ -222,13 +222,13 @@ func TestTrials_MeasureOnARealRedis(t *testing.T) {
 	}
 	t.Cleanup(p.close)
 	few := counts{enqueue: 400, drain: 100, samples: 5, slow: 1, trips: 10, window: 3 * time.Second, settle: time.Millisecond} // an idle asynq asks every 1.5 s at the latest
-	rows := regexp.MustCompile("^(enqueue|drain|roundtrip|idle_commands)|_vs_5ms$")                                            // worker_rss is another process
+	rows := regexp.MustCompile("^(enqueue|drain|roundtrip|cache_hit|idle_commands)|_vs_5ms$")                                  // worker_rss is another process
 	got, err := measure(t.Context(), trials(p, few), settings{rounds: 1, rows: rows})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 11 {
-		t.Errorf("got %d rows, want 11", len(got))
+	if len(got) != 12 {
+		t.Errorf("got %d rows, want 12", len(got))
 	}
 	for _, m := range got {
 		if !(m.ours[0] > 0) || !(m.base[0] > 0) {

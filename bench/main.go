@@ -137,5 +137,5 @@ var (
 )
 
 func trials(p *pair, n counts) []trial {
-	return []trial{enqueueTrial(p, n), drainTrial(p, n), latencyTrial(p, n), roundTripTrial(p, n), idleTrial(p, n), memoryTrial(p, n), runnerTrial(n)}
+	return []trial{enqueueTrial(p, n), drainTrial(p, n), latencyTrial(p, n), roundTripTrial(p, n), cacheTrial(p, n), idleTrial(p, n), memoryTrial(p, n), runnerTrial(n)}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jobyard/jobyard/client"
 	"github.com/jobyard/jobyard/internal/broker"
+	"github.com/jobyard/jobyard/internal/cache"
 	"github.com/jobyard/jobyard/internal/worker"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -91,6 +92,11 @@ func nothing[P, R any](context.Context, P) (result R, err error) { return result
 // startNode starts our worker with all four kinds. A slots count of zero
 // means the worker's default.
 func startNode(ctx context.Context, url string, slots int, jobs worker.Jobs) (stop func() error, err error) {
+	return startCachingNode(ctx, url, slots, jobs, cache.Config{})
+}
+
+// startCachingNode is startNode for one that keeps results for equal tasks.
+func startCachingNode(ctx context.Context, url string, slots int, jobs worker.Jobs, keep cache.Config) (stop func() error, err error) {
 	bc := broker.DefaultConfig()
 	bc.URL = url
 	b, err := broker.Open(ctx, bc, zerolog.Nop())
@@ -103,16 +109,22 @@ func startNode(ctx context.Context, url string, slots int, jobs worker.Jobs) (st
 			cfg.Slots[kind] = slots
 		}
 	}
-	w, err := worker.New(cfg, b, &worker.Registry{Jobs: jobs}, zerolog.Nop(), prometheus.NewRegistry())
+	var kept *cache.Cache
+	if keep != (cache.Config{}) {
+		if kept, err = cache.New(keep, b, zerolog.Nop(), nil); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+	}
+	w, err := worker.New(cfg, b, &worker.Registry{Jobs: jobs, Cache: kept}, zerolog.Nop(), prometheus.NewRegistry())
 	if err != nil {
-		return nil, errors.Join(err, b.Close())
+		return nil, errors.Join(err, kept.Close(), b.Close())
 	}
 	runs, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(runs) }()
 	return func() error {
 		cancel()
-		return errors.Join(<-ended, b.Close())
+		return errors.Join(<-ended, kept.Close(), b.Close())
 	}, nil
 }
 
