@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -347,5 +348,23 @@ func TestNewLogger(t *testing.T) {
 	}
 	if got := json.String(); !strings.HasPrefix(got, `{"level":"warn"`) || strings.Contains(got, "quiet") {
 		t.Errorf("json: got %q", got)
+	}
+}
+
+// A builder is not safe for several at once, as a file is; the race detector
+// finds what is not guarded.
+func TestNewLogger_ManyAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []LogConfig{{}, {Text: true}} {
+		var out strings.Builder
+		l := NewLogger(&out, cfg)
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() { l.Info().Msg("here") })
+		}
+		all.Wait()
+		if got := strings.Count(out.String(), "here"); got != 20 {
+			t.Errorf("text %t: got %d lines, want 20", cfg.Text, got)
+		}
 	}
 }

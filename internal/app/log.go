@@ -15,10 +15,11 @@ type LogConfig struct {
 }
 
 // NewLogger returns a logger on w. Text writes one short line with the time of
-// day; JSON the full time, for machines.
+// day; JSON the full time, for machines. The parts of a process log at the same
+// time, each line in one write after the other, so w need not be safe for that.
 func NewLogger(w io.Writer, cfg LogConfig) zerolog.Logger {
 	if cfg.Text {
 		w = zerolog.ConsoleWriter{Out: w, NoColor: !cfg.Color, TimeFormat: time.TimeOnly}
 	}
-	return zerolog.New(w).Level(cfg.Level).With().Timestamp().Logger()
+	return zerolog.New(zerolog.SyncWriter(w)).Level(cfg.Level).With().Timestamp().Logger()
 }
