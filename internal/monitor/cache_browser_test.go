@@ -104,3 +104,29 @@ func TestBrowser_CacheTrouble(t *testing.T) {
 	}
 	b.clean(server.URL)
 }
+
+// TestBrowser_CacheUnused: before any worker, with one that has every tier off,
+// and while Redis is away.
+func TestBrowser_CacheUnused(t *testing.T) {
+	r := startRedis(t)
+	y := openYard(t, r.open(t))
+	y.sample(0)
+	server := httptest.NewServer(y.monitor.Handler())
+	defer server.Close()
+	defer y.monitor.Close()
+	b := newBrowser(t)
+	says := func(chip, words string) string {
+		return `document.querySelector("#tiers .chip").textContent === "` + chip + `" && document.querySelector("#cache-verdict .sentence").textContent === "` + words + `"`
+	}
+	b.examine("cache-newcomer", server.URL+"/cache", streaming+" && "+says("not known", "No worker is up."))
+	y.node("a")
+	y.sample(time.Second)
+	b.await(says("off", "Every tier is off: each task is run."))
+	y.node("a", func(n *broker.Node) { n.Cache = []broker.NodeTier{{Tier: "memory", Bound: 1 << 20}} })
+	y.sample(time.Second)
+	b.await(says("working", "No result has been looked for yet."))
+	r.stop()
+	y.sample(time.Second)
+	b.await(says("not known", "Nothing is known while Redis is away."))
+	b.clean(server.URL)
+}

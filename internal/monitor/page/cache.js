@@ -124,7 +124,7 @@ function size(t) {
 }
 
 function condition(t, s) {
-  if (!s.redis.up) return ["not known", "none"];
+  if (!s.redis.up || !t.nodes.length) return ["not known", "none"];
   if (t.broken.length) return [`broken on ${count(t.broken.length)} of ${count(t.on.length)}`, "bad"];
   if (!t.on.length) return ["off", "none"];
   return [t.on.length < t.nodes.length ? `working on ${count(t.on.length)} of ${count(t.nodes.length)}` : "working", "ok"];
