@@ -11,7 +11,8 @@ import (
 )
 
 // TracingHelp is what a program's help says of tracing.
-const TracingHelp = "Spans are sent where $OTEL_EXPORTER_OTLP_ENDPOINT says, as OTLP over HTTP; unset, nothing is traced."
+const TracingHelp = "Spans are sent where $OTEL_EXPORTER_OTLP_ENDPOINT says, as OTLP over HTTP; unset, nothing is traced.\n" +
+	"$OTEL_EXPORTER_OTLP_HEADERS, $OTEL_RESOURCE_ATTRIBUTES, $OTEL_TRACES_SAMPLER and $OTEL_TRACES_SAMPLER_ARG count, too."
 
 // Tracing reports whether spans are to be exported, by OpenTelemetry's own
 // variables. They have no flags: its library reads them for itself, and takes
