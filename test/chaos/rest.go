@@ -22,11 +22,11 @@ type rest struct {
 }
 
 // idleKeys are those of a yard with nothing to do: what is kept of finished
-// tasks and batches, counters, names, and heartbeats that expire.
+// tasks and batches, counters, names, and heartbeats and results that expire.
 var idleKeys = regexp.MustCompile(`^(?:` +
 	`asynq:\{[a-z_]+(:bulk)?\}:(t:(chaos-\d+|batch-\d+\.b?\d+)|completed|archived|(processed|failed)(:\d{4}-\d\d-\d\d)?)` +
 	`|asynq:queues|asynq:servers(:.*)?|asynq:workers(:.*)?` +
-	`|jobyard:nodes|jobyard:node:.*|jobyard:batch:\{batch-\d+\}(:map|:done|:alone)?` +
+	`|jobyard:cache:\{[a-z_0-9]+(:bulk)?\}:.*|jobyard:nodes|jobyard:node:.*|jobyard:batch:\{batch-\d+\}(:map|:done|:alone)?` +
 	`)$`)
 
 // awaitCalm waits, but not for ever, until nothing is queued or open any more.
