@@ -56,7 +56,7 @@ func writeFrame(w io.Writer, kind byte, parts ...[]byte) error {
 }
 
 // readFrame reads one frame with a body of at most limit bytes. A length alone
-// does not make it reserve memory: the other side must send what it announces.
+// does not make it reserve much: the other side must send what it announces.
 func readFrame(r io.Reader, limit int) (frame, error) {
 	var head [headerSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -79,9 +79,11 @@ func readFrame(r io.Reader, limit int) (frame, error) {
 	return frame{kind: kind, body: body}, nil
 }
 
-// readBody reads n bytes into a buffer that at most doubles with what arrives.
+// readBody reads n bytes into a buffer that at most doubles with what arrives,
+// from a size on that holds most bodies: to grow from 1 MiB takes 5 MiB twice
+// the time.
 func readBody(r io.Reader, n int) ([]byte, error) {
-	const first = 1 << 20
+	const first = 8 << 20
 	body := make([]byte, 0, min(n, first))
 	for len(body) < n {
 		if len(body) == cap(body) {
