@@ -159,6 +159,8 @@ func TestTrace_FromARequestToTheRunner(t *testing.T) {
 	enqueue := c.one(t, request.GetSpanId(), "enqueue document_parse")
 	process := c.one(t, enqueue.GetSpanId(), "process document_parse")
 	run := c.one(t, process.GetSpanId(), "run parse")
+	c.one(t, run.GetSpanId(), "read markdown")
+	c.one(t, run.GetSpanId(), "lay out")
 	settle := c.one(t, process.GetSpanId(), "settle")
 	for _, s := range []struct {
 		span

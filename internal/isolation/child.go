@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jobyard/jobyard/internal/fault"
+	"github.com/jobyard/jobyard/internal/trace"
 )
 
 const (
@@ -100,7 +101,7 @@ func startChild(cfg Config, sp *spawner) (*child, error) {
 		<-c.dead
 		return nil, fmt.Errorf("make a runner ready: %w; stderr: %q", err, fault.Clean(c.stderr.String(), 300))
 	}
-	go c.read(max(cfg.Limits.Output, maxFault) + 4)
+	go c.read(max(cfg.Limits.Output, maxFault) + 4 + stepsHeader + trace.MaxTold)
 	return c, nil
 }
 

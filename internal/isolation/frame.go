@@ -21,8 +21,8 @@ const (
 	frameHello     byte = 1 + iota // parent: the settings, as JSON
 	frameReady                     // child: its Report, as JSON
 	frameCall                      // parent: a task
-	frameReply                     // child: its output
-	frameFault                     // child: its failure, as JSON
+	frameReply                     // child: its steps, and its output
+	frameFault                     // child: its steps, and its failure as JSON
 	frameCancel                    // parent: end the task soon
 	frameCollect                   // parent: collect garbage now
 	frameCollected                 // child: what stays alive
@@ -107,33 +107,37 @@ type callFrame struct {
 	memory  int64
 	output  int64
 	name    string
+	place   string // in a trace, or ""
 	payload []byte
 }
 
-const callHeader = 4 + 8 + 8 + 8 + 1
+const callHeader = 4 + 8 + 8 + 8 + 1 + 1
 
 // head is all of the frame's body before the payload.
 func (c callFrame) head() []byte {
-	b := make([]byte, 0, callHeader+len(c.name))
+	b := make([]byte, 0, callHeader+len(c.name)+len(c.place))
 	b = binary.LittleEndian.AppendUint32(b, c.seq)
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.wall))
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.memory))
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.output))
-	b = append(b, byte(len(c.name)))
-	return append(b, c.name...)
+	b = append(b, byte(len(c.name)), byte(len(c.place)))
+	b = append(b, c.name...)
+	return append(b, c.place...)
 }
 
 func parseCall(b []byte) (callFrame, error) {
-	if len(b) < callHeader || len(b) < callHeader+int(b[callHeader-1]) {
+	if len(b) < callHeader || len(b) < callHeader+int(b[callHeader-2])+int(b[callHeader-1]) {
 		return callFrame{}, fmt.Errorf("%w: a call of %d bytes is cut short", errCorrupt, len(b))
 	}
-	end := callHeader + int(b[callHeader-1])
+	named := callHeader + int(b[callHeader-2])
+	end := named + int(b[callHeader-1])
 	return callFrame{
 		seq:     binary.LittleEndian.Uint32(b),
 		wall:    time.Duration(binary.LittleEndian.Uint64(b[4:])),
 		memory:  int64(binary.LittleEndian.Uint64(b[12:])),
 		output:  int64(binary.LittleEndian.Uint64(b[20:])),
-		name:    string(b[callHeader:end]),
+		name:    string(b[callHeader:named]),
+		place:   string(b[named:end]),
 		payload: b[end:],
 	}, nil
 }
@@ -145,6 +149,23 @@ func seqOf(b []byte) (seq uint32, rest []byte, err error) {
 		return 0, nil, fmt.Errorf("%w: the call's number is missing", errCorrupt)
 	}
 	return binary.LittleEndian.Uint32(b), b[4:], nil
+}
+
+// stepsHeader is the length of the steps that an answer begins with.
+const stepsHeader = 2
+
+// headOf is all of an answer's body before the output or the failure.
+func headOf(seq uint32, steps []byte) []byte {
+	return append(binary.LittleEndian.AppendUint16(seqBytes(seq), uint16(len(steps))), steps...)
+}
+
+// stepsOf splits what follows the number in an answer.
+func stepsOf(b []byte) (steps, rest []byte, err error) {
+	if len(b) < stepsHeader || len(b) < stepsHeader+int(binary.LittleEndian.Uint16(b)) {
+		return nil, nil, fmt.Errorf("%w: the call's steps are cut short", errCorrupt)
+	}
+	end := stepsHeader + int(binary.LittleEndian.Uint16(b))
+	return b[stepsHeader:end], b[end:], nil
 }
 
 func seqBytes(seq uint32) []byte { return binary.LittleEndian.AppendUint32(nil, seq) }

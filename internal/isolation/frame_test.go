@@ -64,14 +64,31 @@ func TestReadFrame_trustsNoLength(t *testing.T) {
 
 func TestCallFrame_roundTrip(t *testing.T) {
 	t.Parallel()
-	want := callFrame{seq: 7, wall: 3 * time.Second, memory: 1 << 40, output: 5, name: "parse", payload: []byte("in")}
+	want := callFrame{seq: 7, wall: 3 * time.Second, memory: 1 << 40, output: 5, name: "parse", place: "00-1-2-01", payload: []byte("in")}
 	got, err := parseCall(append(want.head(), want.payload...))
 	if err != nil || got.seq != want.seq || got.wall != want.wall || got.memory != want.memory ||
-		got.output != want.output || got.name != want.name || !bytes.Equal(got.payload, want.payload) {
+		got.output != want.output || got.name != want.name || got.place != want.place || !bytes.Equal(got.payload, want.payload) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	for n := range len(want.head()) {
 		if _, err := parseCall(want.head()[:n]); !errors.Is(err, errCorrupt) {
+			t.Errorf("%d bytes: got %v, want %v", n, err, errCorrupt)
+		}
+	}
+}
+
+func TestStepsOf(t *testing.T) {
+	t.Parallel()
+	in := append(headOf(7, []byte("steps")), "out"...)
+	seq, rest, err := seqOf(in)
+	if err != nil || seq != 7 {
+		t.Fatalf("got %d, %v", seq, err)
+	}
+	if steps, out, err := stepsOf(rest); err != nil || string(steps) != "steps" || string(out) != "out" {
+		t.Errorf("got %q, %q, %v", steps, out, err)
+	}
+	for n := range len(headOf(7, []byte("steps"))) - 4 {
+		if _, _, err := stepsOf(rest[:n]); !errors.Is(err, errCorrupt) {
 			t.Errorf("%d bytes: got %v, want %v", n, err, errCorrupt)
 		}
 	}
@@ -101,7 +118,11 @@ func FuzzReadFrame(f *testing.F) {
 			if c, err := parseCall(fr.body); err == nil && !bytes.Equal(append(c.head(), c.payload...), fr.body) {
 				t.Fatalf("call %+v is not what was read", c)
 			}
-			_, _, _ = seqOf(fr.body)
+			if seq, rest, err := seqOf(fr.body); err == nil {
+				if steps, out, err := stepsOf(rest); err == nil && !bytes.Equal(append(headOf(seq, steps), out...), fr.body) {
+					t.Fatalf("answer %d with steps %q is not what was read", seq, steps)
+				}
+			}
 			_, _ = decodeFault(fr.body)
 		}
 	})

@@ -57,6 +57,7 @@ func testTable() Table {
 		"keep":     Handle(keep),
 		"describe": Handle(describe),
 		"tell":     Handle(tell),
+		"stepped":  Handle(stepped),
 	}
 	for name, job := range offenders() {
 		t[name] = Handle(job)

@@ -24,6 +24,8 @@ type Call struct {
 	Payload []byte
 	// Limits are the task's own; see Limits.
 	Limits Limits
+
+	place string // in a trace, if what is done is recorded
 }
 
 // Reply is what came of a Call.
@@ -33,6 +35,8 @@ type Reply struct {
 	PeakMemory int64
 	// CPU is the processor time spent.
 	CPU time.Duration
+
+	steps []byte // as trace.Retell takes them
 }
 
 // Sample is a reading of a quiescent runner after a collection.
@@ -138,7 +142,14 @@ func (p *Pool) Do(ctx context.Context, call Call) (Reply, error) {
 	}
 	w := &watch{c: c, limits: limits, most: p.cfg.MaxMemory, grace: p.cfg.Grace, starved: p.starved}
 	ctx, span := trace.Start(ctx, trace.Within, "run", call.Func)
+	began := time.Now()
+	if span.On() {
+		call.place = trace.Here(ctx).Parent
+	}
 	reply, err := w.run(ctx, call)
+	if span.On() {
+		trace.Retell(ctx, reply.steps, began, time.Now())
+	}
 	noteRun(span, c, waited, reply, err)
 	attempt.used(reply.PeakMemory, reply.CPU)
 	p.give(c, err)
@@ -146,7 +157,8 @@ func (p *Pool) Do(ctx context.Context, call Call) (Reply, error) {
 }
 
 // noteRun ends the span of a run. It is the parent's: a runner has no network,
-// and what a stranger's document made of it has no say in what is recorded.
+// and of what a stranger's document may have made of it the names and times of
+// its steps are all that is recorded.
 func noteRun(span trace.Span, c *child, waited time.Duration, reply Reply, err error) {
 	if span.On() {
 		span.Number("process.pid", int64(c.pid()))

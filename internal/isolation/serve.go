@@ -17,6 +17,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/progress"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -87,7 +88,7 @@ func (r *runner) prepare() error {
 	if err := json.Unmarshal(f.body, &h); err != nil {
 		return fmt.Errorf("read the settings: %w", err)
 	}
-	r.input = h.Input + callHeader + 255
+	r.input = h.Input + callHeader + 2*255
 	r.bound(h.Memory)
 	// Set outright, GOMAXPROCS also stops looking for the control group's limit.
 	runtime.GOMAXPROCS(h.Procs)
@@ -167,6 +168,7 @@ func (r *runner) begin(c callFrame) context.Context {
 // do runs one task. A parent that has gone away has no use for the answer, so
 // that a write may fail.
 func (r *runner) do(ctx context.Context, c callFrame) {
+	ctx, steps := trace.Collect(ctx, trace.Read(c.place, ""))
 	reports := &progress.Throttle{Send: func(_ context.Context, p tasks.Progress) { r.report(c.seq, p) }}
 	out, err := r.guarded(progress.With(ctx, reports.Report), c)
 	reports.Close()
@@ -177,11 +179,12 @@ func (r *runner) do(ctx context.Context, c callFrame) {
 	defer r.mu.Unlock()
 	r.cancel()
 	r.seq, r.cancel = 0, nil
+	head := headOf(c.seq, steps.Told())
 	if err != nil {
-		_ = writeFrame(r.conn, frameFault, seqBytes(c.seq), encodeFault(err))
+		_ = writeFrame(r.conn, frameFault, head, encodeFault(err))
 		return
 	}
-	_ = writeFrame(r.conn, frameReply, seqBytes(c.seq), out)
+	_ = writeFrame(r.conn, frameReply, head, out)
 }
 
 // report tells the parent how far the task at work is.

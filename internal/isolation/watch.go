@@ -74,7 +74,7 @@ func (w *watch) send(call Call) {
 	w.c.awaits.Store(true)
 	f := callFrame{
 		seq: w.c.seq, wall: w.limits.Wall, memory: w.limits.Memory,
-		output: int64(w.limits.Output), name: call.Func, payload: call.Payload,
+		output: int64(w.limits.Output), name: call.Func, place: call.place, payload: call.Payload,
 	}
 	go writeFrame(w.c.conn, frameCall, f.head(), f.payload) //nolint:errcheck // the watch sees the end of what is not read
 }
@@ -131,6 +131,9 @@ func (w *watch) answer(f frame) (Reply, error) {
 	seq, body, err := seqOf(f.body)
 	if err == nil && (seq != w.c.seq || f.kind != frameReply && f.kind != frameFault) {
 		err = fmt.Errorf("%w: type %d for call %d, not %d", errCorrupt, f.kind, seq, w.c.seq)
+	}
+	if err == nil {
+		reply.steps, body, err = stepsOf(body)
 	}
 	var failed error
 	if err == nil && f.kind == frameFault {

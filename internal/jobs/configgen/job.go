@@ -25,6 +25,7 @@ import (
 	"github.com/jobyard/jobyard/internal/jobs/configgen/schema"
 	"github.com/jobyard/jobyard/internal/jobs/configgen/template"
 	"github.com/jobyard/jobyard/internal/jobs/configgen/tree"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -74,10 +75,14 @@ func Generate(ctx context.Context, p tasks.ConfigGenPayload) (tasks.ConfigGenRes
 // *tasks.InvalidError or the end of ctx.
 func (j *Job) Handle(ctx context.Context, p tasks.ConfigGenPayload) (tasks.ConfigGenResult, error) {
 	var none tasks.ConfigGenResult
+	_, step := trace.Start(ctx, trace.Within, "draft", "")
 	t, draft, err := j.draft(p)
+	step.End()
 	if err != nil {
 		return none, err
 	}
+	ctx, step = trace.Start(ctx, trace.Within, "finish", "")
+	defer step.End()
 	return j.finish(ctx, t, p, draft)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/progress"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -48,12 +49,17 @@ func Parse(ctx context.Context, in Input) (tasks.DocumentParseResult, error) {
 	b.filename = in.baseName()
 	text = cleanText(text)
 	b.report, b.source = progress.Of(ctx), len(text)
-	if err := read(ctx, b, f, text, in); err != nil {
+	reading, step := trace.Start(ctx, trace.Within, "read", string(f))
+	err = read(reading, b, f, text, in)
+	step.End()
+	if err != nil {
 		return none, fmt.Errorf("parse %s: %w", f, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return none, context.Cause(ctx)
 	}
+	_, step = trace.Start(ctx, trace.Within, "lay out", "")
+	defer step.End()
 	return b.result(f), nil
 }
 

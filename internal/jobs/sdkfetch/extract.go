@@ -15,6 +15,7 @@ import (
 	"github.com/jobyard/jobyard/internal/jobs/sdkfetch/npm"
 	"github.com/jobyard/jobyard/internal/library"
 	"github.com/jobyard/jobyard/internal/progress"
+	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/tasks"
 )
 
@@ -67,7 +68,9 @@ func (x *Extracted) warn(format string, args ...any) {
 // Extract opens an archive and reads what is wanted. It is pure: it uses no
 // network, no disk and no clock.
 func Extract(ctx context.Context, a Archive) (Extracted, error) {
-	c, err := open(progress.Part(ctx, 0, 0.4, "unpack the archive"), a)
+	unpack, step := trace.Start(ctx, trace.Within, "unpack", "")
+	c, err := open(progress.Part(unpack, 0, 0.4, "unpack the archive"), a)
+	step.End()
 	if err != nil {
 		return Extracted{}, unpacking(err)
 	}
@@ -84,7 +87,9 @@ func Extract(ctx context.Context, a Archive) (Extracted, error) {
 	if a.Files {
 		x.files(c)
 	}
-	reading := progress.Part(ctx, 0.4, 1, "read the API")
+	reading, step := trace.Start(ctx, trace.Within, "read API", a.Ecosystem)
+	defer step.End()
+	reading = progress.Part(reading, 0.4, 1, "read the API")
 	if a.Ecosystem == "go" {
 		err = x.golang(reading, a, c)
 	} else {
