@@ -1,12 +1,16 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
@@ -153,4 +157,19 @@ func processorTime(t *testing.T) time.Duration {
 		t.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// What asynq has to say again and again is said a few times a minute.
+func TestTerse(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log := asynqLog{terse(zerolog.New(&out).Level(zerolog.DebugLevel))}
+	for range 100 {
+		log.Warn("lost")
+		log.Error("lost")
+		log.Info("fine")
+	}
+	if lost, fine := strings.Count(out.String(), "lost"), strings.Count(out.String(), "fine"); lost > 12 || lost < 6 || fine != 100 {
+		t.Errorf("got %d complaints and %d other lines, want 6 and 100", lost, fine)
+	}
 }

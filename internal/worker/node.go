@@ -183,7 +183,7 @@ func (w *Worker) holdLease(ctx context.Context) {
 			return
 		case <-tick.C:
 			if err := w.broker.RenewLease(ctx, w.id); err != nil && ctx.Err() == nil {
-				w.log.Warn().Err(err).Msg("lease not renewed")
+				w.terse.Warn().Err(err).Msg("lease not renewed")
 			}
 			for _, l := range w.lanes {
 				_ = l.queue.HandBackStale(ctx) // fails only while Redis is away, which the lease told
@@ -198,6 +198,13 @@ func (w *Worker) endLease(ctx context.Context) {
 	if err := w.broker.EndLease(ctx, w.id); err != nil {
 		w.log.Warn().Err(err).Msg("lease not given up")
 	}
+}
+
+// terse leaves out all but the first warnings and errors of each minute. Without
+// Redis, asynq alone would write eight a second.
+func terse(log zerolog.Logger) zerolog.Logger {
+	few := &zerolog.BurstSampler{Burst: 6, Period: time.Minute}
+	return log.Sample(zerolog.LevelSampler{WarnSampler: few, ErrorSampler: few})
 }
 
 // asynqLog writes asynq's lines into ours.

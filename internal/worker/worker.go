@@ -105,6 +105,7 @@ type Worker struct {
 	jobs     Jobs
 	runners  *Runners
 	log      zerolog.Logger
+	terse    zerolog.Logger // for what every second without Redis says again
 	metrics  *taskMetrics
 	tracer   *trace.Tracer
 	meter    *memwatch.Meter
@@ -150,6 +151,7 @@ func New(cfg Config, b *broker.Broker, jobs *Registry, log zerolog.Logger, reg p
 		meter: memwatch.NewMeter(), node: memwatch.NewNode(), leaks: jobs.Runners.detector(log), host: host, started: time.Now(),
 		id: fmt.Sprintf("%.40s-%s", host, hex.EncodeToString(salt)),
 	}
+	w.terse = terse(log)
 	w.attempts = w.store.NewAttempts(w.id, log)
 	w.state.Store("running")
 	if err := w.newBudget(); err != nil {
@@ -179,7 +181,7 @@ func (w *Worker) newLane(kind string, slots int) *lane {
 		ShutdownTimeout:          handBackTimeout,
 		HealthCheckInterval:      time.Hour, // the broker checks its health itself
 		RetryDelayFunc:           retryDelay,
-		Logger:                   asynqLog{w.log},
+		Logger:                   asynqLog{w.terse},
 		LogLevel:                 asynq.WarnLevel,
 	})
 	return l
