@@ -169,7 +169,7 @@ func (r *Redis) Clean(ctx context.Context) error {
 	used, most := float64(r.used), float64(r.max)
 	r.mu.Unlock()
 	bound := r.Bound()
-	if r.max > 0 && used > giveAbove*most {
+	if most > 0 && used > giveAbove*most {
 		bound = max(0, min(bound, r.Bytes()-int64(used-storeBelow*most)))
 	}
 	for shard := range redisShards {
