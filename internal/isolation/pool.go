@@ -137,10 +137,10 @@ func (p *Pool) Do(ctx context.Context, call Call) (Reply, error) {
 	}
 	waited := time.Since(waiting)
 	limits := call.Limits.within(p.cfg.Limits, p.cfg.MaxMemory)
+	w := &watch{c: c, limits: limits, wall: limits.Wall, most: p.cfg.MaxMemory, grace: p.cfg.Grace, starved: p.starved}
 	if deadline, ok := ctx.Deadline(); ok {
-		limits.Wall = max(min(limits.Wall, time.Until(deadline)), time.Millisecond)
+		w.limits.Wall = max(min(limits.Wall, time.Until(deadline)), time.Millisecond)
 	}
-	w := &watch{c: c, limits: limits, most: p.cfg.MaxMemory, grace: p.cfg.Grace, starved: p.starved}
 	ctx, span := trace.Start(ctx, trace.Within, "run", call.Func)
 	began := time.Now()
 	if span.On() {

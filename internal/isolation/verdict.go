@@ -13,8 +13,9 @@ import (
 	"github.com/jobyard/jobyard/tasks"
 )
 
-// DeathError is the cause in the fault of a task whose runner was stopped or died:
-// what it had used, how it ended and the beginning of what it wrote.
+// DeathError is the cause in the fault of a task that was stopped, took too much,
+// panicked or died with its runner: what it had used, how it ended and the
+// beginning of what it wrote.
 type DeathError struct {
 	PeakMemory int64
 	CPU        time.Duration
@@ -133,7 +134,9 @@ func obituary(code int, stderr string, l Limits) *fault.Error {
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
 		switch {
-		case strings.Contains(line, "out of memory"), strings.Contains(line, "cannot allocate memory"):
+		case strings.Contains(line, "out of memory"), strings.Contains(line, "cannot allocate memory"),
+			// Where the C library makes threads: there was no memory for a stack.
+			strings.Contains(line, "pthread_create failed: Resource temporarily unavailable"):
 			return memoryFault(l.Memory)
 		case strings.Contains(line, "stack overflow"), strings.Contains(line, "goroutine stack exceeds"):
 			return panicFault("stack overflow")

@@ -31,6 +31,7 @@ func TestAutopsy(t *testing.T) {
 		"a stack overflow":            {exited(2), io.EOF, "runtime: goroutine stack exceeds 67108864-byte limit\nfatal error: stack overflow", false, tasks.ReasonPanic, "stack overflow"},
 		"an allocation refused":       {exited(2), io.EOF, "fatal error: runtime: out of memory\n", false, tasks.ReasonOOM, "16 MiB"},
 		"a thread refused":            {exited(2), io.EOF, "runtime: cannot allocate memory\nfatal error: x", false, tasks.ReasonOOM, "16 MiB"},
+		"no memory for a thread":      {exited(2), io.EOF, "runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort\n", false, tasks.ReasonOOM, "16 MiB"},
 		"the collector out of memory": {exited(2), io.EOF, collector, false, tasks.ReasonOOM, "16 MiB"},
 		"another fatal error":         {exited(2), io.EOF, "fatal error: all goroutines are asleep - deadlock!\n", false, tasks.ReasonCrash, "deadlock"},
 		"an exit with 2":              {exited(2), io.EOF, "", false, tasks.ReasonCrash, "exit code 2"},

@@ -4,18 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/internal/progress"
+	"github.com/jobyard/jobyard/tasks"
 )
 
 // watch is one task at work in a child.
 type watch struct {
 	c      *child
 	limits Limits
-	most   int64 // the highest memory ceiling of the pool
+	wall   time.Duration // the limit as it was asked for; limits has what ctx leaves of it
+	most   int64         // the highest memory ceiling of the pool
 	grace  time.Duration
 	// starved reports whether the kernel has killed for want of memory lately.
 	starved func() bool
@@ -39,7 +42,7 @@ func (w *watch) run(ctx context.Context, call Call) (Reply, error) {
 	w.c.told.to(w.c.seq+1, progress.Of(ctx))
 	defer w.c.told.to(0, nil)
 	w.send(call)
-	wall := time.NewTimer(w.limits.Wall)
+	wall := time.NewTimer(w.wall)
 	defer wall.Stop()
 	w.stop = time.NewTimer(time.Hour)
 	defer w.stop.Stop()
@@ -56,7 +59,7 @@ func (w *watch) run(ctx context.Context, call Call) (Reply, error) {
 		case <-poll.C:
 			poll.Reset(w.check())
 		case <-wall.C:
-			w.soften(timeoutFault(w.limits.Wall))
+			w.soften(timeoutFault(w.wall))
 		case <-done:
 			done = nil
 			w.soften(contextFault(ctx, w.limits.Wall))
@@ -144,16 +147,31 @@ func (w *watch) answer(f frame) (Reply, error) {
 		w.c.kill(crashFault("it broke the rules of its channel").Because(err))
 		return w.bury()
 	case w.verdict != nil:
-		return reply, w.verdict.Because(errors.Join(w.verdict.Err, &DeathError{
-			PeakMemory: w.peak, CPU: w.cpuUsed, Exit: "its task's return", Stderr: w.c.stderr.String(),
-		}))
+		return reply, w.explain(w.verdict)
 	case failed != nil:
+		if f := fault.Of(failed); slices.Contains(overreached, f.Reason) {
+			failed = w.explain(f)
+		}
 		return reply, failed
 	case len(body) > w.limits.Output:
-		return reply, outputFault(int64(w.limits.Output))
+		return reply, w.explain(outputFault(int64(w.limits.Output)))
 	}
 	reply.Payload = body
 	return reply, nil
+}
+
+// overreached are the reasons of a task that took too much or broke down, though
+// its runner lives on.
+var overreached = []tasks.Reason{tasks.ReasonTimeout, tasks.ReasonPanic, tasks.ReasonTooLarge}
+
+// returned is how an attempt ended whose runner lives on.
+const returned = "its task's return"
+
+// explain adds what the task had used when it returned.
+func (w *watch) explain(f *fault.Error) *fault.Error {
+	return f.Because(errors.Join(f.Err, &DeathError{
+		PeakMemory: w.peak, CPU: w.cpuUsed, Exit: returned, Stderr: w.c.stderr.String(),
+	}))
 }
 
 // bury waits for the child to be reaped and says why it died. A child that

@@ -22,7 +22,6 @@ import (
 var (
 	errCanceled = &fault.Error{Verdict: fault.Canceled, Reason: tasks.ReasonCanceled, Message: "canceled by a caller"}
 	errShutdown = fault.RetryableError(tasks.ReasonInterrupted, "the worker shut down")
-	errTimeout  = fault.RetryableError(tasks.ReasonTimeout, "the task ran over its time limit")
 	errLost     = fault.RetryableError(tasks.ReasonInterrupted, "the worker lost the task")
 )
 
@@ -176,7 +175,7 @@ func limited(next step, launch func(job func())) func(context.Context, *run, fun
 		err error
 	}
 	return func(ctx context.Context, r *run, release func()) ([]byte, error) {
-		ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errTimeout)
+		ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, overtime(r.timeout))
 		answers := make(chan answer, 1)
 		launch(func() {
 			defer release()
@@ -203,6 +202,16 @@ func limited(next step, launch func(job func())) func(context.Context, *run, fun
 		case <-grace.C:
 			return nil, cause
 		}
+	}
+}
+
+// overtime is why a context ends at its time limit. It says the same as a runner
+// does, since either may be the first to notice. Every attempt makes one: it is
+// put together without fmt.
+func overtime(limit time.Duration) *fault.Error {
+	return &fault.Error{
+		Verdict: fault.Retryable, Reason: tasks.ReasonTimeout,
+		Message: "the task ran over its time limit of " + limit.String() + "; give it less to do or more time",
 	}
 }
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -32,7 +35,8 @@ var (
 	recycled = sync.Pool{New: func() any { return make([]byte, 64<<10) }}
 )
 
-// odd does what its text says: "hog MB", "leak KB", "healthy" or "block MB".
+// odd does what its text says: "hog MB", "leak KB", "healthy", "block MB", "long
+// KB", "spin", "exit" or "panic".
 func odd(ctx context.Context, text string) (string, error) {
 	var what string
 	var size int
@@ -49,6 +53,16 @@ func odd(ctx context.Context, text string) (string, error) {
 		held := touched(size << 20)
 		<-ctx.Done()
 		return fmt.Sprint(len(held)), ctx.Err()
+	case "long":
+		return strings.Repeat("x", size<<10), nil
+	case "spin":
+		for { //nolint:staticcheck // that is the offense
+		}
+	case "exit":
+		fmt.Fprintln(os.Stderr, "last words")
+		os.Exit(3)
+	case "panic":
+		panic("odd")
 	}
 	return "done", nil
 }
@@ -78,6 +92,7 @@ func oddPool(t *testing.T, kind string, slots int, memory int64, observe func(is
 	c := isolation.DefaultConfig(kind)
 	c.Args, c.Slots = []string{oddCommand}, slots
 	c.Limits.Memory, c.MaxMemory = memory, largerSlot*memory
+	c.Limits.CPU, c.Limits.Output = 2*time.Second, 1<<20
 	p, err := isolation.New(c, zerolog.Nop(), nil, observe)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +106,7 @@ func oddPool(t *testing.T, kind string, slots int, memory int64, observe func(is
 }
 
 // oddYard is a worker whose kind search runs in odd runners of so much memory.
-// Its node has 1,000 MB, of which used are in use.
+// Its node has 1,000 MB, of which used are in use. The yard counts the tries.
 func oddYard(t *testing.T, slots int, memory, used int64, change ...func(*Config)) (y yard, load *atomic.Pointer[memwatch.Load]) {
 	t.Helper()
 	runners := &Runners{pools: map[string]*isolation.Pool{}, memory: memory}
@@ -100,7 +115,9 @@ func oddYard(t *testing.T, slots int, memory, used int64, change ...func(*Config
 	run := isolation.Remote[string, string](runners.pools["search"], oddFunc, nil)
 	load = new(atomic.Pointer[memwatch.Load])
 	load.Store(&memwatch.Load{Used: used})
-	y = startRegistry(t, &Registry{Jobs: searching(run), Runners: runners}, slots, func(w *Worker) {
+	tries := new(atomic.Int64)
+	counted := func(ctx context.Context, text string) (string, error) { tries.Add(1); return run(ctx, text) }
+	y = startRegistry(t, &Registry{Jobs: searching(counted), Runners: runners}, slots, func(w *Worker) {
 		cfg := memwatch.DefaultBudget(1000<<20, runners.ceilings())
 		var err error
 		w.budget, err = memwatch.NewBudget(cfg, func() memwatch.Load {
@@ -112,6 +129,7 @@ func oddYard(t *testing.T, slots int, memory, used int64, change ...func(*Config
 			t.Fatal(err)
 		}
 	}, change...)
+	y.tries = tries
 	return y, load
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,7 +24,8 @@ type yard struct {
 	broker *broker.Broker
 	client *client.Client
 	worker *Worker
-	stop   func() // drains the worker and waits
+	stop   func()        // drains the worker and waits
+	tries  *atomic.Int64 // of odd jobs, see oddYard
 }
 
 // searching makes jobs of one kind from a function of its query.
@@ -148,6 +150,9 @@ func TestWorker_Verdicts(t *testing.T) {
 			if task.State != tt.state || task.Error == nil || task.Error.Reason != tt.reason || task.Attempts != tt.attempts {
 				t.Errorf("got state %s, error %v, %d attempts; want %s, %s, %d",
 					task.State, task.Error, task.Attempts, tt.state, tt.reason, tt.attempts)
+			}
+			if tt.reason == tasks.ReasonTimeout && !strings.Contains(task.Error.Message, tt.timeout.String()) {
+				t.Errorf("got %q, want it to say the limit", task.Error.Message)
 			}
 		})
 	}
