@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
 	"github.com/jobyard/jobyard/internal/fault"
 	"github.com/jobyard/jobyard/tasks"
 )
@@ -49,7 +52,12 @@ func TestPool_offenders(t *testing.T) {
 	c := testConfig()
 	c.Slots, c.Limits.Memory, c.MaxMemory = 8, 96<<20, 96<<20
 	most := mostChildren(t) // it has the process to itself
-	p := newPool(t, c)
+	reg, dead := prometheus.NewRegistry(), map[tasks.Reason]float64{}
+	p, err := New(c, zerolog.Nop(), NewMetrics(reg), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closePool(t, p) })
 	for _, tc := range cases {
 		t.Run(strings.TrimSpace(tc.job+" "+tc.in), func(t *testing.T) {
 			tc.limits.Wall = ample
@@ -64,20 +72,27 @@ func TestPool_offenders(t *testing.T) {
 			start := time.Now()
 			reply, err := p.Do(t.Context(), Call{Func: tc.job, Payload: payload, Limits: tc.limits})
 			took := time.Since(start)
-			neighbors()
+			late := neighbors()
 			if got := reasonOf(t, err); got != tc.want {
 				t.Fatalf("got reason %s (%v), want %s", got, err, tc.want)
 			}
-			checkDeath(t, err, tc.says, tc.stderr)
-			t.Logf("%s after %s, peak %s, CPU %s: %v", tc.want, took.Round(time.Millisecond), size(reply.PeakMemory), reply.CPU, fault.Of(err).Message)
-			// The promise is a second; a machine that does much else gets more.
-			if limit := tc.limits.Wall; took > limit+10*time.Second {
-				t.Errorf("ended after %s, want it soon after its limit of %s", took, limit)
+			if d := checkDeath(t, err, tc.says, tc.stderr); d.Exit != returned {
+				dead[tc.want]++
 			}
+			t.Logf("%s after %s, peak %s, CPU %s, neighbors late by %s: %v", tc.want, took.Round(time.Millisecond), size(reply.PeakMemory), reply.CPU, late, fault.Of(err).Message)
+			if limit := tc.limits.Wall + time.Second; took > limit+late {
+				t.Errorf("ended after %s, want it within %s, though neighbors were late by %s", took, limit, late)
+			}
+			checkUse(t, reply, tc.want, tc.limits.within(c.Limits, c.MaxMemory))
 		})
 	}
 	if n := most(); n > c.Slots+c.Spares {
 		t.Errorf("got %d children at once, want at most %d", n, c.Slots+c.Spares)
+	}
+	for _, reason := range []tasks.Reason{tasks.ReasonTimeout, tasks.ReasonCPU, tasks.ReasonOOM, tasks.ReasonCrash, tasks.ReasonPanic, tasks.ReasonTooLarge} {
+		if n := value(t, reg, "jobyard_runner_kills_total", "test", string(reason)); n != dead[reason] || n == 0 {
+			t.Errorf("got %v runners counted for %s, want %v", n, reason, dead[reason])
+		}
 	}
 }
 
@@ -102,8 +117,20 @@ func mostChildren(t *testing.T) (stop func() int) {
 	return func() int { close(done); return <-most }
 }
 
+// checkUse bounds what an offender got beyond its limits: what a second gives.
+func checkUse(t *testing.T, got Reply, why tasks.Reason, limits Limits) {
+	t.Helper()
+	if why == tasks.ReasonCPU && (got.CPU < limits.CPU || got.CPU > limits.CPU+time.Second) {
+		t.Errorf("used %s of processor time, want its limit of %s and a second at most", got.CPU, limits.CPU)
+	}
+	// The balloon grows by 100 MB a second. The race detector has memory of its own.
+	if why == tasks.ReasonOOM && !raceDetector && got.PeakMemory > limits.Memory+100e6 {
+		t.Errorf("used %s of memory, want its limit of %s and 100 MB at most", size(got.PeakMemory), size(limits.Memory))
+	}
+}
+
 // checkDeath looks at what the error tells people, and what the log.
-func checkDeath(t *testing.T, err error, says, stderr string) {
+func checkDeath(t *testing.T, err error, says, stderr string) (death DeathError) {
 	t.Helper()
 	f := fault.Of(err)
 	if !strings.Contains(f.Message, says) {
@@ -115,26 +142,48 @@ func checkDeath(t *testing.T, err error, says, stderr string) {
 	if len(err.Error()) > 10_000 {
 		t.Errorf("got %d bytes of error, want them bounded", len(err.Error()))
 	}
-	var death *DeathError
-	if stderr == "" {
-		return
+	if d := (*DeathError)(nil); errors.As(err, &d) {
+		death = *d
 	}
-	if !errors.As(err, &death) || !strings.Contains(death.Stderr, stderr) || death.PeakMemory == 0 {
+	if !strings.Contains(death.Stderr, stderr) || death.PeakMemory == 0 || death.Exit == "" {
 		t.Errorf("got death %+v, want stderr with %q and a peak", death, stderr)
 	}
+	return death
 }
 
-// startNeighbors runs n tasks beside; the function returned waits for them.
-func startNeighbors(t *testing.T, p *Pool, n int) (wait func()) {
+// startNeighbors has n callers run tasks beside, one after the other, until the
+// function returned is called. It says by how much the latest of them was late:
+// that is the machine, and what it costs a neighbor it may cost an offender.
+func startNeighbors(t *testing.T, p *Pool, n int) (stop func() (late time.Duration)) {
+	const takes = 10 * time.Millisecond
 	var wg sync.WaitGroup
+	done, worst := make(chan struct{}), make(chan time.Duration, n)
 	for range n {
 		wg.Go(func() {
-			if _, err := Remote(p, "work", work)(t.Context(), 20*time.Millisecond); err != nil {
-				t.Errorf("neighbor: %v", err)
+			var late time.Duration
+			for ended := false; !ended; {
+				start := time.Now()
+				if _, err := Remote(p, "stint", stint)(t.Context(), takes); err != nil {
+					t.Errorf("neighbor: %v", err)
+				}
+				late = max(late, time.Since(start)-takes)
+				select {
+				case <-done:
+					ended = true
+				default:
+				}
 			}
+			worst <- late
 		})
 	}
-	return wg.Wait
+	return func() (late time.Duration) {
+		close(done)
+		wg.Wait()
+		for range n {
+			late = max(late, <-worst)
+		}
+		return late
+	}
 }
 
 // A flood alone is no failure.

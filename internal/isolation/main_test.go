@@ -51,6 +51,7 @@ func testTable() Table {
 		"raw":      HandleBytes(func(_ context.Context, b []byte) ([]byte, error) { return b, nil }),
 		"pid":      Handle(func(context.Context, echo) (int, error) { return os.Getpid(), nil }),
 		"work":     Handle(work),
+		"stint":    Handle(stint),
 		"fail":     Handle(fail),
 		"polite":   Handle(polite),
 		"long":     Handle(func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil }),
@@ -75,6 +76,21 @@ func work(ctx context.Context, d time.Duration) (int, error) {
 		}
 	}
 	return os.Getpid(), nil
+}
+
+// stint computes for a tenth of the time and waits for the rest.
+func stint(ctx context.Context, d time.Duration) (int, error) {
+	end := time.NewTimer(d)
+	defer end.Stop()
+	if _, err := work(ctx, d/10); err != nil {
+		return 0, err
+	}
+	select {
+	case <-end.C:
+		return os.Getpid(), nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 }
 
 // polite ends with its context.

@@ -223,6 +223,105 @@ func TestPool_hungChild(t *testing.T) {
 	})
 }
 
+// While one runner hangs at its start, seven callers go on with theirs, and the
+// place of the hanging one is free again.
+func TestPool_hungChildAmongNeighbors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hang := filepath.Join(dir, "hang")
+	c := testConfig()
+	c.Args, c.Slots, c.StartTimeout = []string{"moody", dir}, 8, 3*time.Second
+	reg := prometheus.NewRegistry()
+	p, err := New(c, zerolog.Nop(), NewMetrics(reg), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closePool(t, p) })
+	failed := func() float64 { return value(t, reg, "jobyard_runner_starts_total", "test", "failed") }
+	neighbors := startNeighbors(t, p, 7)
+	eventually(t, "seven at work beside a spare", func() bool { return busyOf(p) == 7 && len(p.Runners()) == 8 })
+	if err := os.WriteFile(hang, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := failed()
+	eventually(t, "without its spare", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, spare := range slices.Clone(p.idle) {
+			p.retire(spare, "test")
+			p.balance()
+			return true
+		}
+		return false
+	})
+	eventually(t, "given up", func() bool { return failed() > before })
+	if n := len(p.Runners()); n != 7 {
+		t.Errorf("got %d runners beside the hanging one, want 7", n)
+	}
+	if late := neighbors(); late >= c.StartTimeout {
+		t.Errorf("a neighbor was late by %s: it has waited for the hanging runner", late)
+	}
+	if err := os.Remove(hang); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var all []<-chan error
+	for range c.Slots {
+		all = append(all, start(ctx, p, Call{Func: "polite", Payload: []byte("{}")}))
+	}
+	eventually(t, "eight at work", func() bool { return busyOf(p) == c.Slots })
+	cancel()
+	for _, ended := range all {
+		wantInterrupted(t, <-ended)
+	}
+}
+
+// A runner that has served its time serves on until the one that takes its place
+// is ready, and they do not all serve as long.
+func TestPool_spareFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hang := filepath.Join(dir, "hang")
+	c := testConfig()
+	c.Args, c.Slots, c.StartTimeout = []string{"moody", dir}, 1, 2*time.Second
+	c.Recycle.Tasks, c.Recycle.MinLife = 5, 0
+	p := newPool(t, c)
+	pid := Remote[echo, int](p, "pid", nil)
+	served := map[int]bool{}
+	serve := func() {
+		t.Helper()
+		by, err := pid(t.Context(), echo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		served[by] = true
+	}
+	serve()
+	eventually(t, "a spare", func() bool { return len(p.Runners()) == 2 })
+	p.mu.Lock()
+	spread := map[float64]bool{}
+	for c := range p.children {
+		spread[c.spread] = true
+	}
+	p.mu.Unlock()
+	if len(spread) != 2 {
+		t.Errorf("got spreads %v, want two", spread)
+	}
+	if err := os.WriteFile(hang, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 30 { // three times as many as two runners are to do
+		serve()
+	}
+	if len(served) != 2 {
+		t.Errorf("got %d runners, want the first and its spare, though both have served their time", len(served))
+	}
+	if err := os.Remove(hang); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "replaced", func() bool { serve(); return len(served) > 2 })
+}
+
 // Close ends what runs and what waits, twice if need be.
 func TestPool_Close(t *testing.T) {
 	t.Parallel()

@@ -183,10 +183,11 @@ func TestPool_forkBomb(t *testing.T) {
 	ended := start(t.Context(), p, Call{Func: "fork bomb", Payload: []byte(`{"Text":"stay"}`), Limits: Limits{Wall: 2 * time.Second}})
 	group := atWork(t, p)
 	eventually(t, "forked", func() bool { return len(members(group)) == 21 })
-	startNeighbors(t, p, 7)()
+	neighbors := startNeighbors(t, p, 7)
 	if got := reasonOf(t, <-ended); got != tasks.ReasonTimeout {
 		t.Errorf("got %s, want %s", got, tasks.ReasonTimeout)
 	}
+	neighbors()
 	eventually(t, "rid of the group", func() bool { return len(members(group)) == 0 })
 }
 
