@@ -161,20 +161,24 @@ func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, erro
 	if err != nil {
 		return tasks.Task{}, err
 	}
-	a := c.admission(r)
-	ctx, span := trace.Start(ctx, trace.Producer, "enqueue", r.Kind)
+	return c.enqueue(ctx, c.admission(r), now)
+}
+
+// enqueue hands over one task, as a step of the trace that the context is in.
+func (c *Client) enqueue(ctx context.Context, a results.Admission, now time.Time) (tasks.Task, error) {
+	ctx, span := trace.Start(ctx, trace.Producer, "enqueue", a.Request.Kind)
 	a.Trace = trace.Here(ctx)
-	t, err := c.enqueue(ctx, a, now)
+	t, err := c.admit(ctx, a, now)
 	if span.On() {
-		handedOver(span, r.Options.Queue, 1, err)
+		handedOver(span, a.Request.Options.Queue, 1, err)
 		span.Text("messaging.message.id", a.ID)
-		span.Number("messaging.message.body.size", int64(len(r.Payload)))
+		span.Number("messaging.message.body.size", int64(len(a.Request.Payload)))
 	}
 	span.End()
 	return t, err
 }
 
-func (c *Client) enqueue(ctx context.Context, a results.Admission, now time.Time) (tasks.Task, error) {
+func (c *Client) admit(ctx context.Context, a results.Admission, now time.Time) (tasks.Task, error) {
 	if err := c.watch(ctx, a); err != nil {
 		return tasks.Task{}, err
 	}
@@ -339,11 +343,22 @@ func (c *Client) Wait(ctx context.Context, id string) (tasks.Task, error) {
 
 // Do enqueues a task and waits for its end.
 func (c *Client) Do(ctx context.Context, r tasks.Request) (tasks.Task, error) {
-	t, err := c.Enqueue(ctx, r)
+	now := time.Now()
+	r, err := r.Check(now)
+	if err != nil {
+		return tasks.Task{}, err
+	}
+	a := c.admission(r)
+	end, err := c.events.Expect(a.ID)
+	if err != nil {
+		return tasks.Task{}, err
+	}
+	defer end.Leave()
+	t, err := c.enqueue(ctx, a, now)
 	if err != nil || t.State.Final() {
 		return t, err
 	}
-	return c.events.Wait(ctx, t.ID, t.Queue)
+	return end.Wait(ctx, t)
 }
 
 // Cancel withdraws a task and returns it as it then is: one that waited is

@@ -130,47 +130,87 @@ func (e *Events) leave(id string, ch chan struct{}) {
 // as for Store.Get.
 func (e *Events) Wait(ctx context.Context, id string, queues ...string) (tasks.Task, error) {
 	var last tasks.Task
-	err := e.until(ctx, id, func() (bool, error) {
+	err := e.until(ctx, id, e.final(ctx, id, &last, queues...))
+	return last, err
+}
+
+// Expected is a wait for a task that is yet to be handed over. It hears of the
+// end however soon that comes, and so need not look before.
+type Expected struct {
+	events *Events
+	id     string
+	ch     chan struct{}
+}
+
+// Expect begins to wait for the task that will have the id. Leave ends it.
+func (e *Events) Expect(id string) (*Expected, error) {
+	ch, err := e.join(id)
+	return &Expected{e, id, ch}, err
+}
+
+// Wait is Events.Wait, of the task as it was handed over.
+func (x *Expected) Wait(ctx context.Context, t tasks.Task) (tasks.Task, error) {
+	err := rung(ctx, x.id, x.ch, x.events.final(ctx, x.id, &t, t.Queue))
+	return t, err
+}
+
+// Leave ends the wait.
+func (x *Expected) Leave() { x.events.leave(x.id, x.ch) }
+
+// final is a look at a task that reports whether it is final, and keeps what it
+// saw last.
+func (e *Events) final(ctx context.Context, id string, last *tasks.Task, queues ...string) func() (bool, error) {
+	return func() (bool, error) {
 		t, err := e.store.Get(ctx, id, queues...)
 		if err == nil {
-			last = t
+			*last = t
 			if _, _, batched := splitItem(id); !batched && t.Queue != "" {
 				queues = []string{t.Queue} // a task never changes its queue
 			}
 		}
 		return t.State.Final(), err
-	})
-	return last, err
+	}
 }
 
-// until looks whenever the id is announced, and now and then without, until
-// what it waits for is there, the look fails, or ctx ends.
+// tried looks once. A look that failed because ctx ended says so.
+func tried(ctx context.Context, id string, look func() (bool, error)) (there bool, err error) {
+	there, err = look()
+	if ctx.Err() != nil {
+		return there, fmt.Errorf("wait for %s: %w", id, ctx.Err())
+	}
+	return there, err
+}
+
+// until looks, and again whenever the id is announced, and now and then without,
+// until what it waits for is there, the look fails, or ctx ends.
 func (e *Events) until(ctx context.Context, id string, look func() (bool, error)) error {
 	ch, err := e.join(id)
 	if err != nil {
 		return err
 	}
 	defer e.leave(id, ch)
+	if there, err := tried(ctx, id, look); there || err != nil {
+		return err
+	}
+	return rung(ctx, id, ch, look)
+}
+
+// rung is until without the first look.
+func rung(ctx context.Context, id string, announced <-chan struct{}, look func() (bool, error)) error {
 	every := pollEvery
 	poll := time.NewTimer(every)
 	defer poll.Stop()
 	for {
-		there, err := look()
-		switch {
-		case ctx.Err() != nil:
-			return fmt.Errorf("wait for %s: %w", id, ctx.Err())
-		case err != nil:
-			return err
-		case there:
-			return nil
-		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w", id, ctx.Err())
-		case <-ch:
+		case <-announced:
 		case <-poll.C:
 			every = min(2*every, pollAtMost)
 			poll.Reset(every)
+		}
+		if there, err := tried(ctx, id, look); there || err != nil {
+			return err
 		}
 	}
 }

@@ -15,11 +15,13 @@
 package results
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // the scripts
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,6 +68,7 @@ type Store struct {
 	now      func() time.Time
 	admitted *combiner[*Admission, error]
 	noted    *combiner[unit, struct{}]
+	records  *combiner[string, *redis.SliceCmd]
 	packer   *packer
 	blobs    *blob.Store
 	memory   guard
@@ -81,6 +84,7 @@ func NewWith(b *broker.Broker, blobs *blob.Store) *Store {
 	s := &Store{broker: b, now: time.Now, packer: newPacker(), blobs: blobs}
 	s.admitted = &combiner[*Admission, error]{broker: b, most: 200, flights: 2, send: s.admit}
 	s.noted = &combiner[unit, struct{}]{broker: b, most: 500, flights: 1, send: s.noteEnded}
+	s.records = &combiner[string, *redis.SliceCmd]{broker: b, most: 100, flights: 2, send: s.read}
 	return s
 }
 
@@ -101,17 +105,16 @@ func (s *Store) Get(ctx context.Context, id string, queues ...string) (tasks.Tas
 	if len(queues) == 0 {
 		queues = tasks.Queues()
 	}
-	cmds, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, q := range queues {
-			p.HMGet(ctx, broker.TaskKey(q, id), recordFields...)
-		}
-		return nil
-	})
+	keys := make([]string, len(queues))
+	for i, q := range queues {
+		keys[i] = broker.TaskKey(q, id)
+	}
+	records, err := s.lookUpAll(ctx, keys)
 	if err != nil {
 		return tasks.Task{}, fmt.Errorf("read task %s: %w", id, s.broker.Explain(err))
 	}
-	for i, cmd := range cmds {
-		if t, ok := parse(id, queues[i], cmd.(*redis.SliceCmd).Val()); ok {
+	for i, record := range records {
+		if t, ok := parse(id, queues[i], record.Val()); ok {
 			err := s.resolve(ctx, &t)
 			return t, err
 		}
@@ -120,6 +123,39 @@ func (s *Store) Get(ctx context.Context, id string, queues ...string) (tasks.Tas
 		return s.batched(ctx, batch, n)
 	}
 	return tasks.Task{}, ErrNotFound
+}
+
+// lookUpAll reads records. A single one, as whoever waits reads it, shares its
+// round trip with what others read at the same time.
+func (s *Store) lookUpAll(ctx context.Context, keys []string) (records []*redis.SliceCmd, err error) {
+	if len(keys) > 1 {
+		records, err = s.read(ctx, keys)
+	} else if record, failed := s.records.do(ctx, keys[0]); failed == nil {
+		records = []*redis.SliceCmd{record}
+	} else {
+		err = failed
+	}
+	for _, r := range records {
+		err = cmp.Or(err, r.Err())
+	}
+	return records, err
+}
+
+// read reads records in one round trip. One that cannot be read says so itself.
+func (s *Store) read(ctx context.Context, keys []string) ([]*redis.SliceCmd, error) {
+	ctx, cancel := s.broker.CallContext(ctx)
+	defer cancel()
+	records := make([]*redis.SliceCmd, len(keys))
+	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range keys {
+			records[i] = p.HMGet(ctx, key, recordFields...)
+		}
+		return nil
+	})
+	if err != nil && !slices.ContainsFunc(records, func(r *redis.SliceCmd) bool { return r.Err() != nil }) {
+		return nil, err // it was not sent
+	}
+	return records, nil
 }
 
 // parse reads a record, its result as it is kept; ok is false if there is none.
