@@ -132,6 +132,9 @@ func (r *rules) step(n reading, now time.Time, log zerolog.Logger) {
 		hold = n.clear
 	}
 	if now.Sub(s.turning) < hold && !r.hasty {
+		if before > OK && n.text != "" {
+			s.alert.Text, s.alert.Detail = n.text, n.detail
+		}
 		return
 	}
 	s.turning, s.alert.Level = time.Time{}, want

@@ -268,6 +268,7 @@ func TestBrowser_Trouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.sample(20 * time.Second)
+	l.sample(patience) // it has lasted
 	b.await(`document.querySelector("#verdict").dataset.level === "bad"`)
 	b.picture("trouble-wide-light")
 	b.look(360, 740, "dark")

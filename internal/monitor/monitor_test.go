@@ -102,12 +102,13 @@ func TestMonitor_RedisGoesAndComes(t *testing.T) {
 	if o.Verdict.Level != Bad || !strings.HasPrefix(o.Verdict.Text, "Redis is away: ") {
 		t.Errorf("got verdict %+v, want that Redis is away", o.Verdict)
 	}
-	y.sample(2 * time.Second)
+	y.sample(patience)
 	r.start()
 	// The pool tries again within a second of its last refusal.
 	for deadline := time.Now().Add(10 * time.Second); !o.Redis.Up && time.Now().Before(deadline); {
 		o = y.sample(0)
 	}
+	o = y.sample(steady)
 	if !o.Redis.Up || len(o.Alerts) != 0 {
 		t.Errorf("got %+v %v, want all well again", o.Redis, o.Alerts)
 	}

@@ -41,17 +41,17 @@ const (
 	// slack is how far a figure must fall below the mark that raised it, as a
 	// part of the limit, so that one that sways around it is told once.
 	slack = 0.1
-	// patience is how long work may stand without a worker before that is told:
-	// a restart takes less.
+	// patience is how long something must be wrong before it is told: a burst of
+	// tasks, the restart of a worker and that of Redis take less.
 	patience = 5 * time.Second
-	// steady is how long a node must be heard again.
+	// steady is how long it must be well again. For a node that is two heartbeats.
 	steady = 2 * broker.HeartbeatEvery
 )
 
 func (r *rules) redis(o *Overview) reading {
-	n := reading{rule: ruleRedis, bad: 1}
+	n := reading{rule: ruleRedis, bad: 1, after: patience, clear: steady, text: "Redis was away", detail: "it answers again"}
 	if !o.Redis.Up {
-		n.value, n.text, n.detail = 1, "Redis is away", o.Redis.Error
+		n.value, n.text, n.detail = 1, redisAway, o.Redis.Error
 	}
 	return n
 }
@@ -92,7 +92,7 @@ func (r *rules) keep(rule string) {
 
 func queueReading(q Queue) reading {
 	n := reading{
-		rule: ruleQueue, subject: q.Name, value: float64(q.Waiting) / float64(q.Limit), warn: queueWarn, bad: 1, slack: slack,
+		rule: ruleQueue, subject: q.Name, value: float64(q.Waiting) / float64(q.Limit), warn: queueWarn, bad: 1, slack: slack, after: patience,
 		text: fmt.Sprintf("queue %s is filling", q.Name), detail: fmt.Sprintf("%d of %d tasks wait", q.Waiting, q.Limit),
 	}
 	if q.Waiting >= int64(q.Limit) {
@@ -103,7 +103,7 @@ func queueReading(q Queue) reading {
 }
 
 func (r *rules) memoryReading(n Node) reading {
-	m := reading{rule: ruleMemory, subject: n.ID, warn: r.cfg.MemoryWarn, bad: 1, slack: slack}
+	m := reading{rule: ruleMemory, subject: n.ID, warn: r.cfg.MemoryWarn, bad: 1, slack: slack, after: patience}
 	if n.Up && n.MemoryLimit > 0 {
 		m.value = float64(n.RSS) / float64(n.MemoryLimit)
 		m.text = fmt.Sprintf("node %s is at %.0f %% of its memory limit", n.ID, 100*m.value)
@@ -113,7 +113,8 @@ func (r *rules) memoryReading(n Node) reading {
 }
 
 func silentReading(n Node) reading {
-	s := reading{rule: ruleSilent, subject: n.ID, warn: 1, clear: steady}
+	// The silence is timed already: one more heartbeat may be on its way.
+	s := reading{rule: ruleSilent, subject: n.ID, warn: 1, after: broker.HeartbeatEvery, clear: steady}
 	if n.silent() {
 		s.value, s.text = 1, fmt.Sprintf("node %s is silent", n.ID)
 		s.detail = fmt.Sprintf("last heard of %s ago", span(n.AgeSeconds))
@@ -131,13 +132,13 @@ func workReadings(o *Overview) []reading {
 			all += q.Counts[tasks.Pending]
 		}
 	}
-	none := reading{rule: ruleNoWorker, bad: 1, after: patience}
+	none := reading{rule: ruleNoWorker, bad: 1, after: patience, clear: steady}
 	if o.Total.NodesUp == 0 && all > 0 {
 		none.value, none.text, none.detail = 1, "no worker is up", waits(all)+"; start one with: worker"
 	}
 	readings := []reading{none}
 	for _, k := range o.Kinds {
-		n := reading{rule: ruleUnserved, subject: k.Kind, bad: 1, after: patience}
+		n := reading{rule: ruleUnserved, subject: k.Kind, bad: 1, after: patience, clear: steady}
 		if waiting := pending[k.Kind]; o.Total.NodesUp > 0 && k.Taking == 0 && waiting > 0 {
 			n.value, n.text = 1, "no node takes "+k.Kind
 			n.detail = fmt.Sprintf("%s; start a node that does with: worker --slots %s=2", waits(waiting), k.Kind)

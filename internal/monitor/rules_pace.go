@@ -68,9 +68,11 @@ func (r *rules) progressReadings(o *Overview) []reading {
 			r.progress[k.Kind] = last
 		}
 		still := o.At.Sub(last.at)
-		n := reading{rule: ruleProgress, subject: k.Kind, bad: stuckAfter.Seconds(), value: still.Seconds()}
-		n.text = fmt.Sprintf("nothing of %s gets done", k.Kind)
-		n.detail = fmt.Sprintf("%s and there are %d slots, but no attempt has ended for %s", waits(ready[k.Kind]), k.Taking, span(still.Seconds()))
+		n := reading{rule: ruleProgress, subject: k.Kind, bad: stuckAfter.Seconds(), value: still.Seconds(), after: patience, clear: steady}
+		if still >= stuckAfter {
+			n.text = fmt.Sprintf("nothing of %s gets done", k.Kind)
+			n.detail = fmt.Sprintf("%s and there are %d slots, but no attempt has ended for %s", waits(ready[k.Kind]), k.Taking, span(still.Seconds()))
+		}
 		all = append(all, n)
 	}
 	return all
@@ -97,7 +99,7 @@ func (r *rules) deadReading(o *Overview) reading {
 	for _, d := range r.dead {
 		least = min(least, d.count)
 	}
-	n := reading{rule: ruleDead, value: float64(count - least), warn: deadWarn, bad: deadBad, slack: deadWarn - 1}
+	n := reading{rule: ruleDead, value: float64(count - least), warn: deadWarn, bad: deadBad, slack: deadWarn - 1, after: patience}
 	n.text = "dead letters grow in number"
 	n.detail = fmt.Sprintf("%d more within %s, %d in all; see the page Dead letters for why", count-least, span(deadSpan.Seconds()), count)
 	return n

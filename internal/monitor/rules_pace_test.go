@@ -34,22 +34,22 @@ func TestRules_Later(t *testing.T) {
 		{"a long wait", ruleWait, func(o *Overview, _ int) { o.Queues[0].OldestSeconds = 45 }, Warn, 2},
 		{"a batch may wait", "", func(o *Overview, _ int) { o.Queues[4].OldestSeconds, o.Queues[4].Bulk = 45, true }, OK, 10},
 		{"a paused queue waits", "", func(o *Overview, _ int) { o.Queues[0].OldestSeconds, o.Queues[0].Paused = 4500, true }, OK, 10},
-		{"nothing gets done", ruleProgress, func(o *Overview, _ int) { o.Queues[0].Counts[tasks.Pending] = 3 }, Bad, 15},
+		{"nothing gets done", ruleProgress, func(o *Overview, _ int) { o.Queues[0].Counts[tasks.Pending] = 3 }, Bad, 16},
 		{"something gets done", "", func(o *Overview, i int) { o.Queues[0].Counts[tasks.Pending], o.Kinds[0].Completed = 3, int64(i/10) }, OK, 40},
 		{"nothing is to do", "", func(*Overview, int) {}, OK, 40},
-		{"dead letters grow", ruleDead, func(o *Overview, i int) { o.Queues[0].Counts[tasks.Archived] = int64(100 + i) }, Warn, 10},
+		{"dead letters grow", ruleDead, func(o *Overview, i int) { o.Queues[0].Counts[tasks.Archived] = int64(100 + i) }, Warn, 11},
 		{"dead letters are many, but no more", "", func(o *Overview, _ int) { o.Queues[0].Counts[tasks.Archived] = 5000 }, OK, 40},
 		{"memory runs full", ruleFilling, func(o *Overview, _ int) {
 			n := Node{Up: true, FullInSeconds: &soon}
 			n.ID, n.State, n.RSS, n.MemoryLimit = "n1", "running", 60, 100
 			o.Nodes = []Node{n}
 		}, Bad, 6},
-		{"Redis fills", ruleRedisMem, func(o *Overview, _ int) { o.Redis.Used, o.Redis.Max = 72, 100 }, Warn, 0},
-		{"Redis is full", ruleRedisMem, func(o *Overview, _ int) { o.Redis.Used, o.Redis.Max = 90, 100 }, Bad, 0},
-		{"Redis would evict", ruleEvicting, func(o *Overview, _ int) { o.Redis.Max, o.Redis.Policy = 100, "allkeys-lru" }, Warn, 0},
-		{"Redis evicts", ruleEvicting, func(o *Overview, i int) { o.Redis.Evicted = int64(i) }, Bad, 1},
+		{"Redis fills", ruleRedisMem, func(o *Overview, _ int) { o.Redis.Used, o.Redis.Max = 72, 100 }, Warn, 1},
+		{"Redis is full", ruleRedisMem, func(o *Overview, _ int) { o.Redis.Used, o.Redis.Max = 90, 100 }, Bad, 1},
+		{"Redis would evict", ruleEvicting, func(o *Overview, _ int) { o.Redis.Max, o.Redis.Policy = 100, "allkeys-lru" }, Warn, 1},
+		{"Redis evicts", ruleEvicting, func(o *Overview, i int) { o.Redis.Evicted = int64(i) }, Bad, 2},
 		{"Redis once evicted", "", func(o *Overview, _ int) { o.Redis.Evicted = 77 }, OK, 10},
-		{"Redis cannot save", ruleSaving, func(o *Overview, _ int) { o.Redis.SaveFailed = "snapshot" }, Bad, 0},
+		{"Redis cannot save", ruleSaving, func(o *Overview, _ int) { o.Redis.SaveFailed = "snapshot" }, Bad, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

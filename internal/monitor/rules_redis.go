@@ -14,7 +14,7 @@ const (
 )
 
 func redisMemoryReading(s Redis) reading {
-	n := reading{rule: ruleRedisMem, warn: redisWarn, bad: redisBad, slack: 0.05}
+	n := reading{rule: ruleRedisMem, warn: redisWarn, bad: redisBad, slack: 0.05, after: patience}
 	if s.Max > 0 {
 		n.value = float64(s.Used) / float64(s.Max)
 		n.text = fmt.Sprintf("Redis's memory is %.0f %% full", 100*n.value)
@@ -41,7 +41,7 @@ func (r *rules) evictingReading(o *Overview) reading {
 		e.at = o.At
 	}
 	e.known, e.count = true, o.Redis.Evicted
-	n := reading{rule: ruleEvicting, warn: 1, bad: 2}
+	n := reading{rule: ruleEvicting, warn: 1, bad: 2, after: patience, clear: steady}
 	const remedy = "set maxmemory-policy noeviction"
 	switch policy := o.Redis.Policy; {
 	case !e.at.IsZero() && o.At.Sub(e.at) < evictedFor:
@@ -55,7 +55,7 @@ func (r *rules) evictingReading(o *Overview) reading {
 }
 
 func savingReading(s Redis) reading {
-	n := reading{rule: ruleSaving, bad: 1}
+	n := reading{rule: ruleSaving, bad: 1, after: patience, clear: steady}
 	if s.SaveFailed != "" {
 		n.value, n.text = 1, "Redis cannot write to its disk"
 		n.detail = fmt.Sprintf("its last %s failed: what is acknowledged now may be lost; see its log, and whether the disk is full", s.SaveFailed)

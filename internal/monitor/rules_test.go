@@ -102,16 +102,20 @@ func TestRules_QueueLimit(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.node("n1")
+	b.queue["search"] = 100
 	b.want(tick)
 	b.queue["search"] = 79
 	b.want(tick)
 	b.queue["search"] = 80
+	b.want(tick)
+	b.want(patience - 1)
 	for range 5 {
 		b.want(tick, "warn queue_limit search")
 	}
 	b.told("warn", "alert started", 1)
 	b.queue["search"] = 100
-	b.want(tick, "bad queue_limit search")
+	b.want(tick, "warn queue_limit search")
+	b.want(patience, "bad queue_limit search")
 	b.told("warn", "alert started", 2)
 	for _, n := range []int64{95, 100, 91, 99} { // it sways below its limit: told once
 		b.queue["search"] = n
@@ -137,17 +141,20 @@ func TestRules_NodeMemory(t *testing.T) {
 	n.RSS = 799
 	b.want(tick)
 	n.RSS = 800
-	b.want(tick, "warn node_memory n1")
+	b.want(tick)
+	b.want(patience, "warn node_memory n1")
 	n.RSS = 750 // the collector ran: not over yet
 	b.want(tick, "warn node_memory n1")
 	n.RSS = 1001
-	b.want(tick, "bad node_memory n1")
+	b.want(tick, "warn node_memory n1")
+	b.want(patience, "bad node_memory n1")
 	n.RSS = 690
 	b.want(tick)
 	b.told("warn", "alert started", 2)
 	b.told("info", "alert ended", 1)
 	n.RSS, n.MemoryLimit = 5000, 0
 	b.want(tick) // no limit is known
+	b.want(patience)
 }
 
 func TestRules_NodeSilent(t *testing.T) {
@@ -157,6 +164,7 @@ func TestRules_NodeSilent(t *testing.T) {
 	n := b.node("n1")
 	b.want(tick)
 	n.Up = false
+	b.want(tick) // its heartbeat may be on its way
 	b.want(tick, "warn node_silent n1")
 	n.Up = true
 	b.want(tick, "warn node_silent n1") // heard once: not yet steady
@@ -170,7 +178,9 @@ func TestRules_NodeSilent(t *testing.T) {
 	b.told("info", "alert ended", 1)
 	n.State, n.Up = "stopped", false
 	b.want(tick) // it said goodbye
+	b.want(tick)
 	n.State = "running"
+	b.want(tick)
 	b.want(tick, "warn node_silent n1")
 	delete(b.nodes, "n1")
 	b.want(tick) // forgotten
@@ -182,19 +192,83 @@ func TestRules_RedisAway(t *testing.T) {
 	b := newBench(t)
 	n := b.node("n1")
 	b.queue["search"] = 100
-	b.want(tick, "bad queue_limit search")
+	b.want(tick)
+	b.want(patience, "bad queue_limit search")
 	b.redis = "connection refused"
-	b.want(tick, "bad redis_away", "bad queue_limit search")
+	b.want(tick, "bad queue_limit search")
+	b.redis = "" // a restart is none
+	b.want(patience, "bad queue_limit search")
+	b.redis = "connection refused"
+	b.want(tick, "bad queue_limit search")
+	b.want(patience, "bad redis_away", "bad queue_limit search")
 	b.want(tick, "bad redis_away", "bad queue_limit search")
 	b.told("warn", "alert started", 2)
 	b.redis, n.Up = "", false // it could not write its heartbeats
-	b.want(tick, "bad queue_limit search")
+	b.want(tick, "bad redis_away", "bad queue_limit search")
+	if got := b.rules.list()[0]; got.Text != "Redis was away" {
+		t.Errorf("got %q of a Redis that answers again", got.Text)
+	}
 	n.Up = true
-	b.want(tick, "bad queue_limit search")
+	b.want(steady, "bad queue_limit search")
 	b.told("warn", "alert started", 2)
 	b.told("info", "alert ended", 1)
 	n.Up = false
-	b.want(2*broker.NodeSilent, "bad queue_limit search", "warn node_silent n1")
+	b.want(2*broker.NodeSilent, "bad queue_limit search")
+	b.want(tick, "bad queue_limit search", "warn node_silent n1")
+}
+
+// TestRules_EachWaitsAndHolds: no rule tells of what it sees once, and none
+// takes that back for what sways around its mark.
+func TestRules_EachWaitsAndHolds(t *testing.T) {
+	t.Parallel()
+	r := newRules(DefaultConfig())
+	o := &Overview{At: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), Redis: Redis{Up: true, Max: 100}, Total: Total{NodesUp: 1}}
+	q, n := Queue{Limit: 100}, Node{Up: true}
+	q.Name, n.ID = "search", "n1"
+	o.Queues, o.Nodes, o.Kinds = []Queue{q}, []Node{n}, []Kind{{Kind: "search"}}
+	asked := map[string]bool{}
+	for _, n := range append(r.readings(o), r.redis(o)) {
+		asked[n.rule] = true
+		for level, mark := range map[Level]float64{Warn: n.warn, Bad: n.bad} {
+			if mark > 0 {
+				waitsAndHolds(t, n, level, mark)
+			}
+		}
+	}
+	for _, rule := range Rules() {
+		if !asked[rule] {
+			t.Errorf("%s was not asked", rule)
+		}
+	}
+}
+
+func waitsAndHolds(t *testing.T, n reading, level Level, mark float64) {
+	t.Helper()
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	r := newRules(DefaultConfig())
+	step := func(value float64, later time.Duration, want Level, why string) {
+		t.Helper()
+		at, n.value = at.Add(later), value
+		r.step(n, at, nop)
+		got := OK
+		if told := r.list(); len(told) == 1 {
+			got = told[0].Level
+		}
+		if got != want {
+			t.Errorf("%s %s: got %s, want %s: %s", n.rule, n.subject, got, want, why)
+		}
+	}
+	step(mark, 0, OK, "it is seen once")
+	step(mark, time.Second, OK, "it has not lasted")
+	step(0, time.Second, OK, "it is over before it was told")
+	step(mark, time.Second, OK, "it is seen anew")
+	step(mark, n.after, level, "it has lasted")
+	step(mark*0.999, time.Second, level, "it sways")
+	step(mark, time.Second, level, "it was never over")
+	if n.clear > 0 {
+		step(0, time.Second, level, "it is over, but not for long")
+	}
+	step(0, n.clear, OK, "it is over")
 }
 
 func TestRules_WorkThatNobodyTakes(t *testing.T) {
@@ -207,12 +281,12 @@ func TestRules_WorkThatNobodyTakes(t *testing.T) {
 	b.want(tick, "bad no_worker")
 	n := b.node("n1")
 	n.Kinds = map[string]broker.NodeKind{"search": {Slots: 2}}
-	b.want(tick)
-	b.want(tick)
-	b.want(tick)
+	b.want(tick, "bad no_worker")
+	b.want(steady) // a worker that ends again at once is none
 	b.want(tick, "bad kind_unserved sdk_fetch")
 	n.Kinds["sdk_fetch"] = broker.NodeKind{Slots: 1}
-	b.want(tick)
+	b.want(tick, "bad kind_unserved sdk_fetch")
+	b.want(steady)
 	b.told("warn", "alert started", 2)
 	b.told("info", "alert ended", 2)
 }
@@ -228,6 +302,7 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"it is well", Overview{Total: Total{NodesUp: 2, Waiting: 1, PerSecond: 3.25}}, "All is well: 2 nodes are up, 1 task waits, 3.2 tasks/s."},
 		{"it is empty", Overview{}, "Redis answers and nothing waits, but no worker is up yet."},
+		{"Redis does not answer, seen once", Overview{Redis: Redis{Error: "refused"}}, "Redis is away: refused."},
 		{"one thing is wrong", Overview{Alerts: []Alert{full}}, "Queue search is full: 500 of 500 tasks wait."},
 		{"two are", Overview{Alerts: []Alert{full, quiet}}, "Queue search is full, and one more thing needs attention."},
 		{"three are", Overview{Alerts: []Alert{full, quiet, quiet}}, "Queue search is full, and 2 more things need attention."},
@@ -235,6 +310,7 @@ func TestVerdict(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			tt.o.Redis.Up = tt.o.Redis.Error == ""
 			if got := verdict(&tt.o); got.Text != tt.want {
 				t.Errorf("got %q, want %q", got.Text, tt.want)
 			}

@@ -58,6 +58,10 @@ func TestTell_OneOfSeveralMonitorsSpeaks(t *testing.T) {
 		}
 	}
 	both()
+	for _, y := range yards {
+		y.clock = y.clock.Add(patience)
+	}
+	both()
 	brokertest.Until(t, "the webhook hears of the full queue", heard("queue_limit bad"))
 	b.Client().Del(t.Context(), "asynq:{search}:pending")
 	both()

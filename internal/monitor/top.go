@@ -42,6 +42,7 @@ func Top(ctx context.Context, cfg Config, b *broker.Broker, s Screen) error {
 		return err
 	}
 	l := newLookout(cfg, b, zerolog.Nop())
+	l.rules.hasty = true // nobody waits for the first picture to come true
 	t := &top{color: s.Color, memory: map[string][]float64{}}
 	o, err := l.look(ctx, nil)
 	if err != nil {
@@ -63,6 +64,7 @@ func Top(ctx context.Context, cfg Config, b *broker.Broker, s Screen) error {
 		_, err = io.WriteString(s.Out, t.picture(o))
 		return err
 	}
+	l.rules.hasty = false
 	if _, err := io.WriteString(s.Out, enterScreen); err != nil {
 		return err
 	}

@@ -14,8 +14,15 @@ type Verdict struct {
 	Text  string `json:"text"`
 }
 
-// verdict sums up the alerts, or says what goes on.
+// redisAway is what is said of a Redis that does not answer.
+const redisAway = "Redis is away"
+
+// verdict sums up the alerts, or says what goes on. That Redis is away it says
+// at once: the figures are old.
 func verdict(o *Overview) Verdict {
+	if !o.Redis.Up {
+		return Verdict{Bad, sentence(redisAway + ": " + o.Redis.Error)}
+	}
 	if n := len(o.Alerts); n > 0 {
 		worst := o.Alerts[0]
 		text := worst.Text + ", and one more thing needs attention"
