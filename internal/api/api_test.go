@@ -256,6 +256,9 @@ func TestBadRequests(t *testing.T) {
 		"method":            {"PUT", "/v1/tasks", query("x"), nil, 405, "", "PUT"},
 		"rebound name":      {"GET", "/v1/queues", "", []string{"Host", "evil.example"}, 403, "", "localhost"},
 		"foreign page":      {"POST", "/v1/tasks", query("x"), []string{"Origin", "https://evil.example"}, 403, "", "another origin"},
+		"foreign reading":   {"GET", "/v1/queues", "", []string{"Sec-Fetch-Site", "cross-site"}, 403, "", "another origin"},
+		"foreign stream":    {"GET", "/v1/tasks/x/events", "", []string{"Sec-Fetch-Site", "same-site"}, 403, "", "another origin"},
+		"foreign wait":      {"GET", "/v1/tasks/x?wait=30s", "", []string{"Origin", "https://evil.example"}, 403, "", "another origin"},
 		"foreign deletion":  {"DELETE", "/v1/tasks/x", "", []string{"Sec-Fetch-Site", "cross-site"}, 403, "", "another origin"},
 	} {
 		t.Run(name, func(t *testing.T) {

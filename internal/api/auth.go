@@ -48,6 +48,8 @@ func (s *server) guard(mux *http.ServeMux) http.Handler {
 		switch {
 		case err != nil && !openPath(r.URL.Path):
 			s.keysAway(w, r, err)
+		case !required && !openPath(r.URL.Path) && loopback.Foreign(r):
+			refuse(w, r, loopback.ForeignWords)
 		case !required:
 			if s.cfg.AllowRemote || s.isLocal(w, r) {
 				local.ServeHTTP(w, r)

@@ -28,6 +28,17 @@ func isHost(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
+// Foreign reports whether a page of another origin caused a request. Unlike Guard
+// it judges those that only read too: they cost as much, and may last.
+func Foreign(r *http.Request) bool {
+	asWrite := *r
+	asWrite.Method = http.MethodPost
+	return http.NewCrossOriginProtection().Check(&asWrite) != nil
+}
+
+// ForeignWords say so to people.
+const ForeignWords = "the request comes from a page of another origin"
+
 // Guard passes on requests that a program of this machine sends, or a page of
 // the same origin. Others are given to refuse with a sentence for people. If
 // hosts is false, any Host header is accepted: where the server is meant to be
@@ -35,7 +46,7 @@ func isHost(host string) bool {
 func Guard(next http.Handler, hosts bool, refuse func(http.ResponseWriter, *http.Request, string)) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, "the request comes from a page of another origin")
+		refuse(w, r, ForeignWords)
 	}))
 	protected := origin.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

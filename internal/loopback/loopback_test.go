@@ -60,3 +60,28 @@ func TestGuard(t *testing.T) {
 		})
 	}
 }
+
+func TestForeign(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, header, value string
+		want                bool
+	}{
+		{"a program", "", "", false},
+		{"a page of ours", "Sec-Fetch-Site", "same-origin", false},
+		{"an address that somebody typed", "Sec-Fetch-Site", "none", false},
+		{"a page of ours in an old browser", "Origin", "http://127.0.0.1:8080", false},
+		{"a page of another site", "Sec-Fetch-Site", "cross-site", true},
+		{"a page of another port", "Sec-Fetch-Site", "same-site", true},
+		{"a page of another site in an old browser", "Origin", "https://evil.example", true},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/v1/queues", nil)
+		r.Host = "127.0.0.1:8080"
+		if tt.header != "" {
+			r.Header.Set(tt.header, tt.value)
+		}
+		if got := Foreign(r); got != tt.want || r.Method != http.MethodGet {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
