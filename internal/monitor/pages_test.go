@@ -187,7 +187,10 @@ func TestBrowser_Actions(t *testing.T) {
 
 	lost := y.dead()
 	b.open(y.home + "/tasks/" + lost)
-	b.await(`!document.querySelector("#edit").hidden`)
+	b.await(`document.querySelector("#retry").textContent === "Replay" && !document.querySelector("#retry").hidden`)
+	b.byKey("#retry")
+	b.await(`document.querySelector("#announce").textContent === "The task is back in its queue."`)
+	b.await(`document.querySelector("#state").textContent === "archived" && !document.querySelector("#edit").hidden`) // it fails again
 	b.byKey("#edit")
 	b.await(`document.activeElement.id === "edited" && document.activeElement.value.startsWith("{")`)
 	b.picture("edit-wide-light")
@@ -212,6 +215,11 @@ func TestBrowser_Actions(t *testing.T) {
 
 	b.open(y.home + "/dead")
 	b.await(`document.querySelectorAll("#dead tbody button").length > 1`)
+	b.byKey(`#dead tbody button[aria-label^="Replay"]`)
+	b.await(`document.querySelector("#ask").open && document.activeElement.value === "no"`)
+	b.byKey("#ask-yes")
+	b.await(`/^[1-9][0-9,]* replayed/.test(document.querySelector("#announce").textContent)`)
+	b.await(`document.querySelectorAll("#dead tbody button").length > 1`) // they fail again
 	before := read[int](b, `document.querySelectorAll("#dead tbody tr").length`)
 	b.byKey(`#dead tbody button[aria-label^="Delete"]`)
 	b.await(`document.querySelector("#ask").open`)
