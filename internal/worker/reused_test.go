@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/client"
@@ -38,33 +37,14 @@ func startCached(t *testing.T, b *broker.Broker, slots int, jobs Jobs) yard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := New(cfg, b, &Registry{Jobs: jobs, Cache: kept}, zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	var stopped atomic.Bool
-	stop := func() {
-		cancel()
-		if stopped.CompareAndSwap(false, true) {
-			if err := <-done; err != nil {
-				t.Errorf("worker: %v", err)
-			}
-			if err := kept.Close(); err != nil {
-				t.Error(err)
-			}
+	t.Cleanup(func() {
+		if err := kept.Close(); err != nil {
+			t.Error(err)
 		}
-	}
+	})
 	limits := client.DefaultConfig()
 	limits.QueueLimit, limits.BulkLimit, limits.NoCache = 100_000, 100_000, true
-	c, err := client.New(b, limits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(); c.Close() })
-	return yard{broker: b, client: c, worker: w, stop: stop}
+	return startWith(t, b, cfg, &Registry{Jobs: jobs, Cache: kept}, limits)
 }
 
 func document(text string, opts ...tasks.Option) tasks.Request {

@@ -50,7 +50,12 @@ func startOn(t *testing.T, b *broker.Broker, slots int, jobs Jobs, change ...fun
 	for _, c := range change {
 		c(&cfg)
 	}
-	w, err := New(cfg, b, &Registry{Jobs: jobs}, zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), prometheus.NewRegistry())
+	return startWith(t, b, cfg, &Registry{Jobs: jobs}, client.DefaultConfig())
+}
+
+func startWith(t *testing.T, b *broker.Broker, cfg Config, registry *Registry, limits client.Config) yard {
+	t.Helper()
+	w, err := New(cfg, b, registry, zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +71,7 @@ func startOn(t *testing.T, b *broker.Broker, slots int, jobs Jobs, change ...fun
 			}
 		}
 	}
-	c, err := client.New(b, client.DefaultConfig())
+	c, err := client.New(b, limits)
 	if err != nil {
 		t.Fatal(err)
 	}
