@@ -3,7 +3,6 @@
 package monitor
 
 import (
-	"context"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -26,26 +25,11 @@ func ofKind(kind, head string) string {
 func TestBrowser_Cache(t *testing.T) {
 	b := newBrowser(t)
 	y := openRealYard(t, 1)
-	cfg := client.DefaultConfig()
-	cfg.NoCache, cfg.CacheBytes = true, 0 // so that the worker finds them
-	blunt, err := client.New(y.broker, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer blunt.Close()
 	b.look(1440, 900, "light")
 	b.open(y.home + "/cache")
 	b.await(streaming + ` && document.querySelectorAll("#cached tbody tr").length === 4`)
 	b.await(ofKind("config_gen", "At the door") + " > 0 && " + ofKind("document_parse", "Made anew") + " > 0")
-	for range 3 {
-		r, err := tasks.DocumentParse.New(tasks.DocumentParsePayload{Source: tasks.DocumentSource{Text: "# The same again"}})
-		if err == nil {
-			_, err = blunt.Do(context.Background(), r)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	y.handAgain(3)
 	b.await(ofKind("document_parse", "From memory") + " > 1")
 	if got := read[int](b, ofKind("search", "Made anew")); got != 0 {
 		t.Errorf("got %d searches that were looked up, want none", got)
@@ -60,6 +44,28 @@ func TestBrowser_Cache(t *testing.T) {
 	anew := read[int](b, ofKind("document_parse", "Made anew"))
 	b.await(ofKind("document_parse", "Made anew") + " > " + strconv.Itoa(anew))
 	b.clean(y.home)
+}
+
+// handAgain hands equal documents over past the door's own look, so that workers
+// find them, and waits for each.
+func (y *realYard) handAgain(times int) {
+	y.t.Helper()
+	cfg := client.DefaultConfig()
+	cfg.NoCache, cfg.CacheBytes = true, 0
+	blunt, err := client.New(y.broker, cfg)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	defer blunt.Close()
+	for range times {
+		r, err := tasks.DocumentParse.New(tasks.DocumentParsePayload{Source: tasks.DocumentSource{Text: "# The same again"}})
+		if err == nil {
+			_, err = blunt.Do(y.t.Context(), r)
+		}
+		if err != nil {
+			y.t.Fatal(err)
+		}
+	}
 }
 
 // TestBrowser_CacheTrouble: tiers that are broken on one node, and off on another.

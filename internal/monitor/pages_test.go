@@ -51,6 +51,7 @@ func TestBrowser_EveryPage(t *testing.T) {
 	b.clean(y.home)
 	if *update {
 		b.look(1440, 900, "light")
+		y.handAgain(20)
 		for i := range 300 { // so that something waits: none has the result of another
 			y.hand(tasks.DocumentParse.New(tasks.DocumentParsePayload{Source: tasks.DocumentSource{Text: fmt.Sprintf("# Guide %d\n\n", i) + strings.Repeat("# A\n\nmany words here\n\n", 20_000)}}))
 		}
