@@ -259,7 +259,7 @@ func TestBrowser_Trouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.enqueue("search", 500-int(waiting[0].Waiting()))
-	l.nodes[1].RSS, l.nodes[1].SeenAt = 470<<20, l.clock.Add(20*time.Second)
+	l.nodes[1].RSS, l.nodes[1].Budget.Rest, l.nodes[1].SeenAt = 470<<20, 0.3, l.clock.Add(20*time.Second)
 	if err := l.broker.PutNode(t.Context(), *l.nodes[1]); err != nil {
 		t.Fatal(err)
 	}
@@ -270,6 +270,7 @@ func TestBrowser_Trouble(t *testing.T) {
 	l.sample(20 * time.Second)
 	l.sample(patience) // it has lasted
 	b.await(`document.querySelector("#verdict").dataset.level === "bad"`)
+	b.await(`[...document.querySelectorAll("#nodes .chip.warn")].some((e) => e.textContent === "slowed by its processors")`)
 	b.picture("trouble-wide-light")
 	b.look(360, 740, "dark")
 	b.picture("trouble-narrow-dark")

@@ -22,7 +22,7 @@ type collector struct {
 
 	redisUp, hidden, clients  *prometheus.Desc
 	queueTasks, oldest, limit *prometheus.Desc
-	nodeMemory, nodeUp        *prometheus.Desc
+	nodeMemory, nodeUp, rest  *prometheus.Desc
 	leak, leakSlope           *prometheus.Desc
 	redisMemory, redisEvicted *prometheus.Desc
 	attempts, answered        *prometheus.Desc
@@ -61,6 +61,7 @@ func newCollector(m *Monitor) *collector {
 		oldest:       desc("queue_oldest_seconds", "How long the longest waiting pending task has waited.", "queue"),
 		limit:        desc("queue_limit", "How many tasks may wait in a queue.", "queue"),
 		nodeMemory:   desc("node_memory_bytes", "Memory of a living node: resident, live heap, and its limit.", "node", "part"),
+		rest:         desc("node_slot_rest_ratio", "For how much of its time a slot of a living node rests because the processors are too busy; 0 if they are not.", "node"),
 		nodeUp:       desc("node_up", "Whether a node's heartbeat is fresh.", "node"),
 		leak:         desc("leak_suspected", "1 while the runners of a kind, or the worker itself, are suspected of a memory leak.", "node", "kind"),
 		leakSlope:    desc("leak_slope_bytes_per_minute", "Growth of each process of a kind that is suspected of a leak; 0 without a suspicion.", "node", "kind"),
@@ -84,7 +85,7 @@ func newCollector(m *Monitor) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range append([]*prometheus.Desc{
-		c.redisUp, c.hidden, c.clients, c.queueTasks, c.oldest, c.limit, c.nodeMemory, c.nodeUp, c.leak, c.leakSlope,
+		c.redisUp, c.hidden, c.clients, c.queueTasks, c.oldest, c.limit, c.nodeMemory, c.nodeUp, c.rest, c.leak, c.leakSlope,
 		c.redisMemory, c.redisEvicted, c.attempts, c.answered, c.desired,
 	}, c.judged.all()...) {
 		ch <- d
@@ -128,6 +129,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			continue // its last figures are no longer true
 		}
 		gauge(c.nodeUp, 1, n.ID)
+		gauge(c.rest, n.Budget.Rest, n.ID)
 		gauge(c.nodeMemory, float64(n.RSS), n.ID, "rss")
 		gauge(c.nodeMemory, float64(n.HeapLive), n.ID, "heap_live")
 		if n.MemoryLimit > 0 {

@@ -58,7 +58,7 @@ func TestMetrics_AreTheContracts(t *testing.T) {
 	y.enqueue("search", 2, tasks.WithDelay(time.Hour))
 	y.enqueue("config_gen", 4, tasks.WithQueue("bulk"))
 	y.node("n1", func(n *broker.Node) {
-		n.RSS, n.HeapLive, n.MemoryLimit = 300, 200, 400
+		n.RSS, n.HeapLive, n.MemoryLimit, n.Budget.Rest = 300, 200, 400, 0.5
 		n.Leaks = []broker.NodeLeak{{Kind: "config_gen", Suspected: true, PerMinute: 5000}, {Kind: "worker"}, {Kind: "a stranger", Suspected: true}}
 	})
 	y.node("n2", func(n *broker.Node) { n.SeenAt = n.SeenAt.Add(-time.Minute) })
@@ -80,6 +80,8 @@ func TestMetrics_AreTheContracts(t *testing.T) {
 		{"jobyard_node_memory_bytes", []string{"node=n1", "part=rss"}, 300},
 		{"jobyard_node_memory_bytes", []string{"node=n1", "part=heap_live"}, 200},
 		{"jobyard_node_memory_bytes", []string{"node=n1", "part=limit"}, 400},
+		{"jobyard_node_slot_rest_ratio", []string{"node=n1"}, 0.5},
+		{"jobyard_node_slot_rest_ratio", []string{"node=n3"}, 0},
 		{"jobyard_node_up", []string{"node=n1"}, 1},
 		{"jobyard_node_up", []string{"node=n2"}, 0},
 		{"jobyard_leak_suspected", []string{"node=n1", "kind=config_gen"}, 1},

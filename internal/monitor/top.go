@@ -205,6 +205,8 @@ func (t *top) nodes(p *painter, o *Overview) {
 			state = left("silent " + span(n.AgeSeconds)).as(Bad)
 		case n.State != "running":
 			state = state.as(Warn)
+		case n.Budget.Rest > 0:
+			state = left("slowed").as(Warn)
 		}
 		part, limit := 0.0, "-"
 		if n.MemoryLimit > 0 {

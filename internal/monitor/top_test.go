@@ -26,12 +26,12 @@ func TestTop_PlainText(t *testing.T) {
 	y.node("n1", fresh, func(n *broker.Node) {
 		n.Kinds["search"] = broker.NodeKind{Slots: 2, Busy: 2, Wait: broker.Spread{0, 0, 5}, Run: broker.Spread{0, 0, 0, 9}, RunSeconds: 9}
 	})
-	y.node("evil\x1b[2J", fresh)
+	y.node("evil\x1b[2J", fresh, func(n *broker.Node) { n.Budget.Rest = 0.3 })
 	var out strings.Builder
 	if err := Top(t.Context(), quick(), y.broker, Screen{Out: &out}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Queue search is full", "500    500  ██████████", "100 MiB", "evil\uFFFD[2J", "2 min 5 s", "workers wanted"} {
+	for _, want := range []string{"Queue search is full", "500    500  ██████████", "100 MiB", "evil\uFFFD[2J", "2 min 5 s", "workers wanted", "slowed"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}

@@ -32,6 +32,7 @@ function condition(n, s) {
   if (n.state === "stopped") return ["stopped", "none"];
   if (!n.up) return [`silent for ${span(n.age_seconds)}`, "bad"];
   if (n.state === "draining" || n.state === "drained") return [n.state, "warn"];
+  if (n.budget?.slot_rest > 0) return ["slowed by its processors", "warn"];
   return [n.state === "running" ? "up" : n.state, "ok"];
 }
 
