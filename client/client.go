@@ -336,9 +336,10 @@ func (c *Client) Status(ctx context.Context, id string) (tasks.Task, error) {
 }
 
 // Wait returns the task once it is final. If ctx ends first it returns the
-// task as it then was, and the context's error.
-func (c *Client) Wait(ctx context.Context, id string) (tasks.Task, error) {
-	return c.events.Wait(ctx, id)
+// task as it then was, and the context's error. Who knows its queue may name
+// it, and spares looking in the others.
+func (c *Client) Wait(ctx context.Context, id string, queue ...string) (tasks.Task, error) {
+	return c.events.Wait(ctx, id, queue...)
 }
 
 // Do enqueues a task and waits for its end.

@@ -105,7 +105,7 @@ func (s *server) post(ctx context.Context, in *postInput) (*taskOutput, error) {
 	}
 	if wait > 0 && !t.State.Final() {
 		// The task is accepted: whatever becomes of the wait, its id is the answer.
-		if ended, err := s.await(ctx, t.ID, wait); err == nil {
+		if ended, err := s.await(ctx, wait, t.ID, t.Queue); err == nil {
 			t = ended
 		}
 	}
@@ -190,13 +190,13 @@ func (s *server) waiting(ctx context.Context, limit time.Duration) (context.Cont
 
 // await waits for a task and returns it as it is when the time is up, or when
 // the server stops.
-func (s *server) await(ctx context.Context, id string, limit time.Duration) (tasks.Task, error) {
+func (s *server) await(ctx context.Context, limit time.Duration, id string, queue ...string) (tasks.Task, error) {
 	timed, done, err := s.waiting(ctx, limit)
 	if err != nil {
 		return tasks.Task{}, err
 	}
 	defer done()
-	t, err := s.Client.Wait(timed, id)
+	t, err := s.Client.Wait(timed, id, queue...)
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
 		return s.Client.Status(ctx, id) // what the wait saw last may be a second old
 	}
@@ -229,7 +229,7 @@ func (s *server) look(ctx context.Context, in *taskInput) (tasks.Task, error) {
 	}
 	var t tasks.Task
 	if wait > 0 {
-		t, err = s.await(ctx, in.ID, wait)
+		t, err = s.await(ctx, wait, in.ID)
 	} else {
 		t, err = s.Client.Status(ctx, in.ID)
 	}

@@ -39,7 +39,9 @@ const (
 // Yard is what the tools do their work with.
 type Yard struct {
 	Enqueue      func(context.Context, tasks.Request) (tasks.Task, error)
-	Wait, Cancel func(ctx context.Context, id string) (tasks.Task, error)
+	// Wait returns a task of that queue once it has ended.
+	Wait   func(ctx context.Context, id string, queue ...string) (tasks.Task, error)
+	Cancel func(ctx context.Context, id string) (tasks.Task, error)
 	Status       func(ctx context.Context, id string) (tasks.Task, error)
 	// Allows says which kinds are offered; nil means all of them.
 	Allows func(kind string) bool
@@ -157,7 +159,7 @@ func (y Yard) call(ctx context.Context, kind string, r *mcp.CallToolRequest) (*m
 		defer close(told)
 		y.tell(timed, r, id)
 	}()
-	t, err = y.Wait(timed, id)
+	t, err = y.Wait(timed, id, t.Queue)
 	ended := timed.Err() != nil
 	cancel()
 	<-told
