@@ -38,11 +38,11 @@ const (
 
 // Yard is what the tools do their work with.
 type Yard struct {
-	Enqueue      func(context.Context, tasks.Request) (tasks.Task, error)
+	Enqueue func(context.Context, tasks.Request) (tasks.Task, error)
 	// Wait returns a task of that queue once it has ended.
 	Wait   func(ctx context.Context, id string, queue ...string) (tasks.Task, error)
 	Cancel func(ctx context.Context, id string) (tasks.Task, error)
-	Status       func(ctx context.Context, id string) (tasks.Task, error)
+	Status func(ctx context.Context, id string) (tasks.Task, error)
 	// Allows says which kinds are offered; nil means all of them.
 	Allows func(kind string) bool
 	// Explain says what an error is in words for the caller.
