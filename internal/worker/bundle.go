@@ -162,7 +162,7 @@ func (b *bundle) runOne(ctx context.Context, item results.BundleTask) (full, stu
 	r := &run{
 		id: b.ItemID(item.Number), kind: b.lane.kind, queue: tasks.BulkQueue(b.lane.kind), payload: item.Payload,
 		timeout: min(time.Duration(item.Timeout), b.worker.cfg.MaxTimeout), waited: b.waited + time.Since(b.started),
-		noCache: item.NoCache, asked: b.worker.cache.Has(cache.InMemory),
+		last: item.MaxRetry == 0, noCache: item.NoCache, asked: b.worker.cache.Has(cache.InMemory),
 	}
 	if b.worker.runners.larger(r.kind) > 0 {
 		ctx, r.used = isolation.WithAttempt(ctx, r.id, isolation.Limits{Wall: r.timeout})

@@ -41,12 +41,21 @@ var outcomes = map[results.Mode]string{
 	results.Archive: "archived", results.Requeue: "requeued",
 }
 
+// outcomeOf is how the attempt ended, as a label: one that has failed without a
+// retry left has put its task aside.
+func outcomeOf(r *run, o results.Outcome) string {
+	if o.Mode == results.RetryIt && r.last {
+		return outcomes[results.Archive]
+	}
+	return outcomes[o.Mode]
+}
+
 func (m *taskMetrics) ended(r *run, o results.Outcome) {
 	reason := tasks.Reason("")
 	if o.Error != nil {
 		reason = o.Error.Reason
 	}
-	m.total.WithLabelValues(r.kind, outcomes[o.Mode], string(reason)).Inc()
+	m.total.WithLabelValues(r.kind, outcomeOf(r, o), string(reason)).Inc()
 	m.wait.WithLabelValues(r.kind).Observe(r.waited.Seconds())
 	m.run.WithLabelValues(r.kind).Observe(r.took.Seconds())
 	if o.PeakMemory > 0 {

@@ -33,6 +33,8 @@ type run struct {
 	task            *asynq.Task        // nil for a task of a bundle, whose payload is there
 	timeout         time.Duration
 	waited, took    time.Duration
+	// last tells that no retry is left.
+	last bool
 	// noCache tells to run the task whatever the cache has, and asked that Redis's
 	// part of it was asked already.
 	noCache, asked bool
@@ -61,7 +63,7 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		}
 		id, _ := asynq.GetTaskID(actx)
 		queue, _ := asynq.GetQueueName(actx)
-		r := &run{id: id, kind: l.kind, queue: queue, task: t, timeout: w.timeout(t), noCache: t.Headers()[results.HeaderNoCache] != ""}
+		r := &run{id: id, kind: l.kind, queue: queue, task: t, timeout: w.timeout(t), last: isLast(actx), noCache: t.Headers()[results.HeaderNoCache] != ""}
 		ctx, span := w.begin(actx, r)
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
@@ -79,6 +81,13 @@ func (w *Worker) handler(l *lane) asynq.Handler {
 		w.attempts.Ended(id, outcome)
 		return asynqError(outcome)
 	})
+}
+
+// isLast reports whether asynq will archive the task if it fails.
+func isLast(ctx context.Context) bool {
+	retried, _ := asynq.GetRetryCount(ctx)
+	most, _ := asynq.GetMaxRetry(ctx)
+	return retried >= most
 }
 
 // timeout reads the task's exact time limit; asynq keeps whole seconds only.

@@ -47,7 +47,7 @@ func note(span trace.Span, r *run, o results.Outcome) {
 	if !span.On() {
 		return
 	}
-	span.Text("jobyard.outcome", outcomes[o.Mode])
+	span.Text("jobyard.outcome", outcomeOf(r, o))
 	span.Text("jobyard.cached", o.Cached)
 	span.Seconds("jobyard.waited_seconds", r.waited)
 	if o.PeakMemory > 0 {
