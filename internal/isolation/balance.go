@@ -123,7 +123,7 @@ func (p *Pool) retire(c *child, why string) {
 func (p *Pool) start() error {
 	c, err := startChild(p.cfg, p.spawner)
 	if err == nil && p.cfg.Sandbox == Required && c.report.Level != Full {
-		err = fmt.Errorf("the sandbox is required, but it is %s", c.report)
+		err = fmt.Errorf("%w, but it is %s", ErrUnlocked, c.report)
 		c.kill(nil)
 		<-c.dead
 	}

@@ -1,6 +1,12 @@
 package isolation
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
+
+// ErrUnlocked tells that runners cannot be locked in as they are required to be.
+var ErrUnlocked = errors.New("the sandbox is required")
 
 // Mode says what a pool does about the sandbox.
 type Mode string

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -84,6 +85,9 @@ func openRunners(cfg RegistryConfig, log zerolog.Logger, reg prometheus.Register
 		c.Args, c.Slots, c.Sandbox = []string{runnerCommand, kind}, slots, cfg.Sandbox
 		c.Limits.Memory, c.MaxMemory = cfg.JobMemory, largerSlot*cfg.JobMemory
 		p, err := isolation.New(c, log, metrics, r.observe)
+		if errors.Is(err, isolation.ErrUnlocked) {
+			err = fmt.Errorf("%w; give %s no slots on this machine (--slots), or take what there is (--isolation auto)", err, kind)
+		}
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
