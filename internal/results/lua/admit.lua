@@ -15,6 +15,18 @@
 local queue = "asynq:{" .. ARGV[1] .. "}:"
 local prefix, limit, now, each = queue .. "t:", tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local scheduled, retry = queue .. "scheduled", queue .. "retry"
+
+-- Mostly one task comes alone, and nothing has to be remembered of others.
+if #ARGV == 7 then
+  local id = ARGV[5]
+  local key = prefix .. id
+  if redis.call("EXISTS", key, scheduled, retry) == 0 and redis.call("LLEN", KEYS[1]) < limit then
+    redis.call("HSET", key, "msg", ARGV[6], "state", "pending", "pending_since", now, "y_in", ARGV[7])
+    if redis.call("LPUSH", KEYS[1], id) == 1 then redis.call("PUBLISH", "jobyard:wake", ARGV[1]) end
+    return 1
+  end
+end
+
 local waiting = redis.call("LLEN", KEYS[1])
 if redis.call("EXISTS", scheduled, retry) > 0 then
   waiting = waiting + redis.call("ZCARD", scheduled) + redis.call("ZCARD", retry)
