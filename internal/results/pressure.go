@@ -78,14 +78,14 @@ func (g *guard) refused(b *broker.Broker, err error) error {
 
 // rates remembers how far each queue had been drained, and when.
 type rates struct {
-	mu   sync.Mutex
-	last map[string]drained
+	mu       sync.Mutex
+	readings map[string][]drained // by queue, the oldest first
 }
 
+// drained is how many attempts had ended by then.
 type drained struct {
 	at        time.Time
 	processed int64
-	perSecond float64
 }
 
 // Bounds of the answer to "when again?".
@@ -93,29 +93,42 @@ const (
 	soonest = time.Second
 	latest  = time.Minute
 	unknown = 5 * time.Second // before a rate was measured
+	// drainSpan is over how long a rate is measured: longer than most tasks take,
+	// since those that began together end together. What was read over drainPast
+	// ago says nothing about now.
+	drainSpan, drainPast = 30 * time.Second, time.Minute
 )
 
 // wait estimates when a tenth of the queue's limit will be free again, so that
 // callers who heed it do not all come back to one free place.
 func (r *rates) wait(queue string, processed int64, limit int, now time.Time) time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.last == nil {
-		r.last = map[string]drained{}
-	}
-	d, known := r.last[queue]
-	if passed := now.Sub(d.at); !known || passed >= time.Second {
-		rate := 0.0
-		// A reading of long ago says nothing about now.
-		if known && passed < time.Minute {
-			rate = float64(processed-d.processed) / passed.Seconds()
-		}
-		d = drained{at: now, processed: processed, perSecond: rate}
-		r.last[queue] = d
-	}
-	if d.perSecond <= 0 {
+	perSecond := r.read(queue, drained{now, processed})
+	if perSecond <= 0 {
 		return unknown
 	}
-	wait := time.Duration(float64(max(1, limit/10)) / d.perSecond * float64(time.Second))
+	wait := time.Duration(float64(max(1, limit/10)) / perSecond * float64(time.Second))
 	return min(latest, max(soonest, wait.Round(time.Second)))
+}
+
+// read notes a reading, one a second at most, and returns how many attempts end
+// in a second.
+func (r *rates) read(queue string, d drained) (perSecond float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.readings == nil {
+		r.readings = map[string][]drained{}
+	}
+	all := r.readings[queue]
+	if n := len(all); n == 0 || d.at.Sub(all[n-1].at) >= time.Second {
+		all = append(all, d)
+	}
+	for len(all) > 1 && (d.at.Sub(all[1].at) >= drainSpan || d.at.Sub(all[0].at) >= drainPast) {
+		all = all[1:]
+	}
+	r.readings[queue] = all
+	first, last := all[0], all[len(all)-1]
+	if len(all) == 1 {
+		return 0
+	}
+	return float64(last.processed-first.processed) / last.at.Sub(first.at).Seconds()
 }

@@ -27,14 +27,30 @@ func TestRates_Wait(t *testing.T) {
 		{"it goes by the rate", 10 * time.Second, 200, 5 * time.Second}, // 10/s, 50 places
 		{"it keeps a fresh rate", 10500 * time.Millisecond, 5000, 5 * time.Second},
 		{"it has a lower bound", 20 * time.Second, 100000, soonest},
-		{"it has an upper bound", 30 * time.Second, 100001, latest},
-		{"it guesses when nothing was drained", 40 * time.Second, 100001, unknown},
+		{"it has an upper bound", 65 * time.Second, 100001, latest},
+		{"it guesses when nothing was drained", 100 * time.Second, 100001, unknown},
 		{"it forgets what is long ago", time.Hour, 200000, unknown},
 	}
 	for _, s := range steps {
 		if got := r.wait("q", s.processed, 500, start.Add(s.after)); got != s.want {
 			t.Errorf("%s: got %s, want %s", s.name, got, s.want)
 		}
+	}
+}
+
+// Two slots whose tasks take ten seconds free a place every five.
+func TestRates_WaitOfTasksThatEndTogether(t *testing.T) {
+	t.Parallel()
+	var r rates
+	start := time.Unix(1000, 0)
+	for at := range 100 {
+		got := r.wait("q", int64(at/10*2), 10, start.Add(time.Duration(at)*time.Second))
+		if at >= 30 && (got < 4*time.Second || got > 8*time.Second) {
+			t.Errorf("after %d s: got %s, want about 5 s", at, got)
+		}
+	}
+	if n := len(r.readings["q"]); n > 32 {
+		t.Errorf("got %d readings kept", n)
 	}
 }
 
