@@ -25,6 +25,7 @@ type collector struct {
 	nodeMemory, nodeUp, rest  *prometheus.Desc
 	leak, leakSlope           *prometheus.Desc
 	redisMemory, redisEvicted *prometheus.Desc
+	redisMayEvict             *prometheus.Desc
 	attempts, answered        *prometheus.Desc
 	desired                   *prometheus.Desc
 	judged                    judgedDescs
@@ -53,23 +54,24 @@ func newCollector(m *Monitor) *collector {
 		return prometheus.NewDesc("jobyard_"+name, help, labels, nil)
 	}
 	return &collector{
-		monitor:      m,
-		redisUp:      desc("monitor_redis_up", "Whether Redis answered this scrape."),
-		hidden:       desc("monitor_hidden_nodes", "Nodes that are not shown because there are too many."),
-		clients:      desc("monitor_live_clients", "Open live streams of the page."),
-		queueTasks:   desc("queue_tasks", "Tasks of a queue by state.", "queue", "state"),
-		oldest:       desc("queue_oldest_seconds", "How long the longest waiting pending task has waited.", "queue"),
-		limit:        desc("queue_limit", "How many tasks may wait in a queue.", "queue"),
-		nodeMemory:   desc("node_memory_bytes", "Memory of a living node: resident, live heap, and its limit.", "node", "part"),
-		rest:         desc("node_slot_rest_ratio", "For how much of its time a slot of a living node rests because the processors are too busy; 0 if they are not.", "node"),
-		nodeUp:       desc("node_up", "Whether a node's heartbeat is fresh.", "node"),
-		leak:         desc("leak_suspected", "1 while the runners of a kind, or the worker itself, are suspected of a memory leak.", "node", "kind"),
-		leakSlope:    desc("leak_slope_bytes_per_minute", "Growth of each process of a kind that is suspected of a leak; 0 without a suspicion.", "node", "kind"),
-		redisMemory:  desc("redis_memory_bytes", "Redis's memory: used, and its limit if it has one.", "part"),
-		redisEvicted: desc("redis_evicted_keys_total", "Keys that Redis dropped for want of memory."),
-		attempts:     desc("queue_attempts_total", "Attempts ended, by queue and whether they failed.", "queue", "outcome"),
-		answered:     desc("cache_answered_total", "Tasks that were answered with the result of an equal one as they were handed over, by the tier that had it.", "tier"),
-		desired:      desc("desired_workers", "Workers that the work needs, from what arrives, waits and was measured."),
+		monitor:       m,
+		redisUp:       desc("monitor_redis_up", "Whether Redis answered this scrape."),
+		hidden:        desc("monitor_hidden_nodes", "Nodes that are not shown because there are too many."),
+		clients:       desc("monitor_live_clients", "Open live streams of the page."),
+		queueTasks:    desc("queue_tasks", "Tasks of a queue by state.", "queue", "state"),
+		oldest:        desc("queue_oldest_seconds", "How long the longest waiting pending task has waited.", "queue"),
+		limit:         desc("queue_limit", "How many tasks may wait in a queue.", "queue"),
+		nodeMemory:    desc("node_memory_bytes", "Memory of a living node: resident, live heap, and its limit.", "node", "part"),
+		rest:          desc("node_slot_rest_ratio", "For how much of its time a slot of a living node rests because the processors are too busy; 0 if they are not.", "node"),
+		nodeUp:        desc("node_up", "Whether a node's heartbeat is fresh.", "node"),
+		leak:          desc("leak_suspected", "1 while the runners of a kind, or the worker itself, are suspected of a memory leak.", "node", "kind"),
+		leakSlope:     desc("leak_slope_bytes_per_minute", "Growth of each process of a kind that is suspected of a leak; 0 without a suspicion.", "node", "kind"),
+		redisMemory:   desc("redis_memory_bytes", "Redis's memory: used, and its limit if it has one.", "part"),
+		redisEvicted:  desc("redis_evicted_keys_total", "Keys that Redis dropped for want of memory."),
+		redisMayEvict: desc("redis_may_evict", "1 if Redis would drop keys when its memory is full, as its maxmemory-policy says."),
+		attempts:      desc("queue_attempts_total", "Attempts ended, by queue and whether they failed.", "queue", "outcome"),
+		answered:      desc("cache_answered_total", "Tasks that were answered with the result of an equal one as they were handed over, by the tier that had it.", "tier"),
+		desired:       desc("desired_workers", "Workers that the work needs, from what arrives, waits and was measured."),
 		judged: judgedDescs{
 			wait:     desc("queue_wait_seconds", "How long tasks lately waited for a slot, by quantile.", "queue", "quantile"),
 			drain:    desc("queue_drain_seconds", "How long the slots take for what waits, if nothing more comes.", "queue"),
@@ -86,7 +88,7 @@ func newCollector(m *Monitor) *collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range append([]*prometheus.Desc{
 		c.redisUp, c.hidden, c.clients, c.queueTasks, c.oldest, c.limit, c.nodeMemory, c.nodeUp, c.rest, c.leak, c.leakSlope,
-		c.redisMemory, c.redisEvicted, c.attempts, c.answered, c.desired,
+		c.redisMemory, c.redisEvicted, c.redisMayEvict, c.attempts, c.answered, c.desired,
 	}, c.judged.all()...) {
 		ch <- d
 	}
@@ -112,6 +114,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.redisMemory, float64(y.redis.Max), "limit")
 	}
 	ch <- prometheus.MustNewConstMetric(c.redisEvicted, prometheus.CounterValue, float64(y.redis.Evicted))
+	mayEvict := 0.0
+	if y.redis.mayEvict() {
+		mayEvict = 1
+	}
+	gauge(c.redisMayEvict, mayEvict)
 	gauge(c.hidden, float64(y.hidden))
 	c.door(y, ch)
 	for _, q := range y.queues {

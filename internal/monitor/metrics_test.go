@@ -87,6 +87,7 @@ func TestMetrics_AreTheContracts(t *testing.T) {
 		{"jobyard_leak_suspected", []string{"node=n1", "kind=config_gen"}, 1},
 		{"jobyard_leak_slope_bytes_per_minute", []string{"node=n1", "kind=config_gen"}, 5000},
 		{"jobyard_leak_suspected", []string{"node=n1", "kind=worker"}, 0},
+		{"jobyard_redis_may_evict", nil, 0},
 		{"jobyard_redis_pool_timeouts", nil, 0},
 	} {
 		if got, ok := value(families, tt.name, tt.labels...); !ok || got != tt.want {
@@ -183,5 +184,24 @@ func TestMetrics_RedisHangs(t *testing.T) {
 	}
 	if got, ok := value(y.scrape(), "jobyard_monitor_redis_up"); !ok || got != 0 {
 		t.Errorf("got redis_up %g (there: %v), want 0", got, ok)
+	}
+}
+
+// What Prometheus is told of a Redis that would drop tasks.
+func TestMetrics_RedisMayEvict(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	for _, tt := range []struct {
+		policy, most string
+		want         float64
+	}{{"allkeys-lru", "0", 0}, {"allkeys-lru", "1gb", 1}, {"noeviction", "1gb", 0}} {
+		for name, value := range map[string]string{"maxmemory": tt.most, "maxmemory-policy": tt.policy} {
+			if err := y.broker.Client().ConfigSet(t.Context(), name, value).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, ok := value(y.scrape(), "jobyard_redis_may_evict"); !ok || got != tt.want {
+			t.Errorf("%s at %s: got %g, %v, want %g", tt.policy, tt.most, got, ok, tt.want)
+		}
 	}
 }

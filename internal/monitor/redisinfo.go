@@ -26,6 +26,9 @@ type Redis struct {
 	Clients    int64  `json:"clients,omitempty"`
 }
 
+// mayEvict reports whether Redis would drop keys when its memory is full.
+func (r Redis) mayEvict() bool { return r.Max > 0 && r.Policy != "" && r.Policy != "noeviction" }
+
 // readRedis asks Redis how it is. One that does not tell, as a managed one may
 // not, is only known to be up.
 func readRedis(ctx context.Context, b *broker.Broker) Redis {

@@ -43,13 +43,13 @@ func (r *rules) evictingReading(o *Overview) reading {
 	e.known, e.count = true, o.Redis.Evicted
 	n := reading{rule: ruleEvicting, warn: 1, bad: 2, after: patience, clear: steady}
 	const remedy = "set maxmemory-policy noeviction"
-	switch policy := o.Redis.Policy; {
+	switch {
 	case !e.at.IsZero() && o.At.Sub(e.at) < evictedFor:
 		n.value, n.text = 2, "Redis drops keys for want of memory"
 		n.detail = fmt.Sprintf("%d so far, tasks may be among them; raise maxmemory and %s", e.count, remedy)
-	case policy != "" && policy != "noeviction" && o.Redis.Max > 0:
+	case o.Redis.mayEvict():
 		n.value, n.text = 1, "Redis would drop tasks when it is full"
-		n.detail = fmt.Sprintf("its maxmemory-policy is %s; %s", policy, remedy)
+		n.detail = fmt.Sprintf("its maxmemory-policy is %s; %s", o.Redis.Policy, remedy)
 	}
 	return n
 }
