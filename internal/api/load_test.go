@@ -93,6 +93,12 @@ func TestHostile(t *testing.T) {
 	d.Close()
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 1))
+	// The packer takes 8 MiB of buffers with the first large upload, and keeps them.
+	upload := httptest.NewRequest(http.MethodPost, "/v1/blobs", strings.NewReader(strings.Repeat("tides", 1<<18)))
+	upload.Header.Set(header[0], header[1])
+	if w := d.hostile(t, upload); w.Code/100 != 2 {
+		t.Fatalf("upload: got %d %s", w.Code, w.Body)
+	}
 	before := runtime.NumGoroutine()
 	n, heap := 0, heapAfter(t, d, random, header)
 	for end := time.Now().Add(*hostileFor); time.Now().Before(end); n++ {
