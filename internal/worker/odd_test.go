@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/jobyard/jobyard/client"
@@ -133,35 +132,15 @@ func oddYard(t *testing.T, slots int, memory, used int64, change ...func(*Config
 	return y, load
 }
 
-// startRegistry runs a worker; prepare may change it before.
+// startRegistry runs a worker for searches; prepare may change it before.
 func startRegistry(t *testing.T, r *Registry, slots int, prepare func(*Worker), change ...func(*Config)) yard {
 	t.Helper()
-	b := brokertest.Start(t)
 	cfg := DefaultConfig()
 	cfg.Slots = map[string]int{"search": slots}
 	for _, c := range change {
 		c(&cfg)
 	}
-	w, err := New(cfg, b, r, zerolog.Nop(), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	prepare(w)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	stop := sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("worker: %v", err)
-		}
-	})
-	c, err := client.New(b, client.DefaultConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(); c.Close() })
-	return yard{broker: b, client: c, worker: w, stop: stop}
+	return startWith(t, brokertest.Start(t), cfg, r, client.DefaultConfig(), prepare)
 }
 
 // endOf hands a task over and waits for its end.

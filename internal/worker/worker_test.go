@@ -53,11 +53,15 @@ func startOn(t *testing.T, b *broker.Broker, slots int, jobs Jobs, change ...fun
 	return startWith(t, b, cfg, &Registry{Jobs: jobs}, client.DefaultConfig())
 }
 
-func startWith(t *testing.T, b *broker.Broker, cfg Config, registry *Registry, limits client.Config) yard {
+// startWith runs a worker; prepare may change it before.
+func startWith(t *testing.T, b *broker.Broker, cfg Config, registry *Registry, limits client.Config, prepare ...func(*Worker)) yard {
 	t.Helper()
 	w, err := New(cfg, b, registry, zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, p := range prepare {
+		p(w)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
