@@ -46,7 +46,6 @@ type Budget struct {
 	readAt   time.Time
 	rss      map[string][]int64 // of the runners of each kind, those at work first
 	running  map[string]int
-	total    int   // of running
 	extra    int64 // that larger slots take beyond what is expected of their kinds
 	peaks    map[string]*peaks
 	waiters  []*waiter
@@ -92,28 +91,31 @@ func (b *Budget) Admit(kind string) (release Release, ok bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.waiters) > 0 || !b.fits(kind, 1, time.Now()) {
+	if len(b.waiters) > 0 || !b.fits(b.running, kind, 1, time.Now()) {
 		return nil, false
 	}
 	return b.grant(kind), true
 }
 
-// Room is how many of so many tasks of a kind would be admitted now.
-func (b *Budget) Room(kind string, want int) int {
+// Room is how many of so many tasks of a kind would be admitted now, if those
+// were that the node holds already: held counts them by kind, with those that
+// run.
+func (b *Budget) Room(kind string, want int, held func() map[string]int) int {
 	if b.light(kind) {
 		return want
 	}
+	busy := held()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiters) > 0 {
 		return 0
 	}
-	now, n := time.Now(), 0
-	for n < want && b.fits(kind, n+1, now) {
-		n++
+	for kind, n := range b.running {
+		busy[kind] = max(busy[kind], n) // a job may outlast its task
 	}
-	if n == 0 && b.total == 0 {
-		n = min(want, 1)
+	now, n := time.Now(), 0
+	for n < want && b.fits(busy, kind, n+1, now) {
+		n++
 	}
 	return n
 }
@@ -156,7 +158,7 @@ func (b *Budget) Enlarge(more int64) (shrink func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refresh(time.Now())
-	if b.cfg.Limit > 0 && (len(b.waiters) > 0 || b.load.Used+b.reserved("", 0)+more > b.mark()) {
+	if b.cfg.Limit > 0 && (len(b.waiters) > 0 || b.load.Used+b.reserved(b.running, "", 0)+more > b.mark()) {
 		return nil, false
 	}
 	b.extra += more
@@ -214,7 +216,7 @@ const shedPause = time.Second
 
 // serve admits those who wait, in their order, as far as it goes.
 func (b *Budget) serve() {
-	for len(b.waiters) > 0 && b.fits(b.waiters[0].kind, 1, time.Now()) {
+	for len(b.waiters) > 0 && b.fits(b.running, b.waiters[0].kind, 1, time.Now()) {
 		w := b.waiters[0]
 		b.waiters = b.waiters[1:]
 		b.count(w.kind)
@@ -229,7 +231,6 @@ func (b *Budget) grant(kind string) Release {
 
 func (b *Budget) count(kind string) {
 	b.running[kind]++
-	b.total++
 }
 
 // once returns the end of an admitted task.
@@ -247,7 +248,6 @@ func (b *Budget) once(kind string) Release {
 
 func (b *Budget) end(kind string, peak int64) {
 	b.running[kind]--
-	b.total--
 	if peak > 0 {
 		b.learned(kind).add(peak)
 	}
@@ -280,29 +280,36 @@ func (b *Budget) expected(kind string) int64 {
 	return p.quantile(b.cfg.Quantile)
 }
 
-// fits reports whether so many tasks of a kind may start now.
-func (b *Budget) fits(kind string, n int, now time.Time) bool {
-	if b.total == 0 && n == 1 {
+// fits reports whether so many tasks of a kind may start beside the busy ones.
+func (b *Budget) fits(busy map[string]int, kind string, n int, now time.Time) bool {
+	if n == 1 && total(busy) == 0 {
 		return true
 	}
 	b.refresh(now)
-	return b.cfg.Limit == 0 || b.load.Used <= b.mark() && b.load.Used+b.reserved(kind, n) <= b.mark()
+	return b.cfg.Limit == 0 || b.load.Used <= b.mark() && b.load.Used+b.reserved(busy, kind, n) <= b.mark()
+}
+
+func total(busy map[string]int) (sum int) {
+	for _, n := range busy {
+		sum += n
+	}
+	return sum
 }
 
 // mark is up to where tasks are admitted.
 func (b *Budget) mark() int64 { return int64(float64(b.cfg.Limit) * b.cfg.Admit) }
 
-// reserved is what the tasks that run, and n more of a kind, will take beyond
-// what their kinds' runners already have.
-func (b *Budget) reserved(next string, n int) int64 {
+// reserved is what the busy tasks, and n more of a kind, will take beyond what
+// their kinds' runners already have.
+func (b *Budget) reserved(busy map[string]int, next string, n int) int64 {
 	sum := b.extra
-	for kind, running := range b.running {
+	for kind, k := range busy {
 		if kind != next {
-			sum += b.missing(kind, running)
+			sum += b.missing(kind, k)
 		}
 	}
 	if n > 0 {
-		sum += b.missing(next, b.running[next]+n)
+		sum += b.missing(next, busy[next]+n)
 	}
 	return sum
 }

@@ -3,6 +3,7 @@ package memwatch
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"runtime/debug"
 	"strings"
@@ -47,19 +48,60 @@ func admit(t *testing.T, b *Budget, kind string) Release {
 	return release
 }
 
+// holds says what the node holds beside what it was admitted.
+func holds(taken map[string]int) func() map[string]int {
+	return func() map[string]int {
+		all := map[string]int{}
+		maps.Copy(all, taken)
+		return all
+	}
+}
+
+// What was taken and not yet admitted needs its room too, on an idle node and on
+// a busy one: else more would be taken than fits, and would wait here.
+func TestBudget_roomBesideWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, map[string]int64{"parse": 300 * mb, "gen": 400 * mb})
+		s.set(100)
+		for name, c := range map[string]struct {
+			held map[string]int
+			want int
+		}{
+			"nothing":      {nil, 2},
+			"one":          {map[string]int{"parse": 1}, 1},
+			"both":         {map[string]int{"parse": 2}, 0},
+			"another kind": {map[string]int{"gen": 1}, 1},
+		} {
+			if got := s.Room("parse", 8, holds(c.held)); got != c.want {
+				t.Errorf("%s held: got room for %d, want %d", name, got, c.want)
+			}
+		}
+		s.set(860)
+		if got := s.Room("parse", 8, holds(map[string]int{"gen": 1})); got != 0 {
+			t.Errorf("full, the first on its way: got room for %d, want none", got)
+		}
+		s.set(100)
+		defer admit(t, s.Budget, "parse")(0)
+		if got := s.Room("parse", 8, holds(map[string]int{"parse": 1})); got != 1 {
+			t.Errorf("the one that is held runs: got room for %d, want 1", got)
+		}
+	})
+}
+
 func TestBudget_admitsWhatFits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, map[string]int64{"parse": 300 * mb})
 		s.set(100)
-		if got := s.Room("parse", 8); got != 2 { // 100 + 2 × 300 of 850
+		if got := s.Room("parse", 8, holds(nil)); got != 2 { // 100 + 2 × 300 of 850
 			t.Errorf("got room for %d, want 2", got)
 		}
 		first, second := admit(t, s.Budget, "parse"), admit(t, s.Budget, "parse")
 		if _, ok := s.Admit("parse"); ok {
 			t.Error("a third task was admitted")
 		}
-		if got := s.Room("parse", 8); got != 0 {
+		if got := s.Room("parse", 8, holds(nil)); got != 0 {
 			t.Errorf("got room for %d more, want none", got)
 		}
 		// What the runners have already is not expected once more.
@@ -88,7 +130,7 @@ func TestBudget_learnsPeaks(t *testing.T) {
 		if got := s.State().Expected["parse"]; got < 40*mb || got > 44*mb {
 			t.Errorf("got %d MB expected of tasks of 40 MB", got/mb)
 		}
-		if got := s.Room("parse", 100); got < 15 || got > 18 {
+		if got := s.Room("parse", 100, holds(nil)); got < 15 || got > 18 {
 			t.Errorf("got room for %d, want 750 MB by 40", got)
 		}
 		for range 5 { // one in seven is large now
@@ -109,18 +151,18 @@ func TestBudget_nothingAboveTheMark(t *testing.T) {
 			t.Errorf("got state %s, want full", got)
 		}
 		// An idle node admits always, but one.
-		if got := s.Room("search", 4); got != 1 {
+		if got := s.Room("search", 4, holds(nil)); got != 1 {
 			t.Errorf("idle and full: got room for %d, want 1", got)
 		}
 		last := admit(t, s.Budget, "parse")
 		for _, kind := range []string{"parse", "search"} {
-			if _, ok := s.Admit(kind); ok || s.Room(kind, 4) != 0 {
+			if _, ok := s.Admit(kind); ok || s.Room(kind, 4, holds(nil)) != 0 {
 				t.Errorf("%s was admitted above the mark", kind)
 			}
 		}
 		s.set(500)
 		admit(t, s.Budget, "search")(0)
-		if got := s.Room("search", 4); got != 4 {
+		if got := s.Room("search", 4, holds(nil)); got != 4 {
 			t.Errorf("got room for %d light tasks, want all", got)
 		}
 		last(0)

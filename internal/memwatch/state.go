@@ -35,8 +35,8 @@ func (b *Budget) State() BudgetState {
 	defer b.mu.Unlock()
 	b.refresh(time.Now())
 	s := BudgetState{
-		Memory: MemoryOK, Limit: b.cfg.Limit, Used: b.load.Used, Reserved: b.reserved("", 0),
-		Running: b.total, Waiting: len(b.waiters), Rest: b.throttle.rest,
+		Memory: MemoryOK, Limit: b.cfg.Limit, Used: b.load.Used, Reserved: b.reserved(b.running, "", 0),
+		Running: total(b.running), Waiting: len(b.waiters), Rest: b.throttle.rest,
 		Expected: make(map[string]int64, len(b.cfg.Ceilings)),
 	}
 	s.CPU, _ = b.throttle.average(b.cfg.CPUWindow)

@@ -53,6 +53,7 @@ type Attempts struct {
 	commits *committer
 
 	progress *combiner[scriptCall, struct{}]
+	gate     gate
 
 	mu      sync.Mutex
 	running map[string]*attempt

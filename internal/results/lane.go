@@ -27,10 +27,9 @@ type Lane struct {
 	kind     string
 	slots    int
 	waker    *broker.Waker
-	gate     func(want int) int
-	pause    time.Duration
 
 	mu    sync.Mutex
+	asked int     // room was given for so many, and they may be on their way
 	ready []taken // taken, but not yet given to asynq
 	held  int     // given to asynq and not yet ended
 	// service is how long a slot lately took for a task, as a moving average;
@@ -54,10 +53,34 @@ func (a *Attempts) Lane(kind string, slots int) *Lane {
 	return l
 }
 
-// Gate asks before each take how many of the tasks that are wanted the node has
-// room for. While there is none they stay in Redis, for any node; the lane asks
-// again after the pause. It is called before the server starts.
-func (l *Lane) Gate(room func(want int) int, pause time.Duration) { l.gate, l.pause = room, pause }
+// Gate asks before each take how many of the tasks of a kind that are wanted the
+// node has room for; held counts by kind what the node holds already. While there
+// is none they stay in Redis, for any node; the lane asks again after the pause.
+// It is called before the servers start.
+func (a *Attempts) Gate(room func(kind string, want int, held func() map[string]int) int, pause time.Duration) {
+	a.gate.room, a.gate.pause = room, pause
+}
+
+// gate lets one lane ask at a time: what it was given room for is held.
+type gate struct {
+	mu    sync.Mutex
+	room  func(kind string, want int, held func() map[string]int) int
+	pause time.Duration
+}
+
+// held is how many tasks the node holds, by kind.
+func (a *Attempts) held() map[string]int {
+	a.mu.Lock()
+	lanes := a.lanes
+	a.mu.Unlock()
+	held := make(map[string]int, len(lanes))
+	for _, l := range lanes {
+		l.mu.Lock()
+		held[l.kind] += l.asked + len(l.ready) + l.held
+		l.mu.Unlock()
+	}
+	return held
+}
 
 // Waker is what announcements are passed to.
 func (l *Lane) Waker() *broker.Waker { return l.waker }
@@ -93,23 +116,22 @@ func (l *Lane) next(ctx context.Context) (string, error) {
 			return "", redis.Nil
 		}
 		for _, look := range inTurn(looks) {
-			got, err := l.take(ctx, look.Queue)
+			most := l.ask()
+			if most == 0 {
+				l.waker.Rest(ctx, l.attempts.gate.pause)
+				return "", redis.Nil
+			}
+			got, err := l.take(ctx, look.Queue, most)
+			l.keep(got)
 			if errors.Is(err, redis.Nil) {
 				l.waker.Empty(look)
 				continue
-			}
-			if errors.Is(err, errNoRoom) {
-				l.waker.Rest(ctx, l.pause)
-				return "", redis.Nil
 			}
 			if err != nil {
 				// asynq would ask again at once and keep a core busy while Redis is away.
 				l.waker.Rest(ctx, afterError)
 				return "", err
 			}
-			l.mu.Lock()
-			l.ready = append(l.ready, got...)
-			l.mu.Unlock()
 			break
 		}
 	}
@@ -166,13 +188,27 @@ const (
 	staleAfter = 250 * time.Millisecond
 )
 
-// room is how many tasks to take.
-func (l *Lane) room() int {
-	want := l.want()
-	if l.gate == nil {
+// ask is how many tasks to take. They count as held until they were.
+func (l *Lane) ask() int {
+	g, want := &l.attempts.gate, l.want()
+	if g.room == nil {
 		return want
 	}
-	return l.gate(want)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.room(l.kind, want, l.attempts.held)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = n
+	return n
+}
+
+// keep has the tasks that were taken, of those that were asked for.
+func (l *Lane) keep(got []taken) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = 0
+	l.ready = append(l.ready, got...)
 }
 
 // want is how many tasks the slots could do with.
@@ -186,15 +222,8 @@ func (l *Lane) want() int {
 	return free + min(aheadMost, l.slots*int(aheadFor/(l.service+overhead)))
 }
 
-// errNoRoom tells that the gate lets no task in.
-var errNoRoom = errors.New("the node has no room for a task")
-
-// take takes tasks of a queue for the free slots.
-func (l *Lane) take(ctx context.Context, queue string) ([]taken, error) {
-	most := l.room()
-	if most == 0 {
-		return nil, errNoRoom
-	}
+// take takes at most so many tasks of a queue.
+func (l *Lane) take(ctx context.Context, queue string, most int) ([]taken, error) {
 	a := l.attempts
 	ctx, cancel := a.store.broker.CallContext(ctx)
 	defer cancel()

@@ -81,7 +81,7 @@ func TestAdmit_StopsBeforeRedisIsFull(t *testing.T) {
 		t.Fatalf("got %v, want a MemoryError", err)
 	}
 	// What is queued can still be taken: there is room left for the workers.
-	if _, err := s.NewAttempts("n", zerolog.Nop()).Lane("search", 1).take(t.Context(), "search"); err != nil {
+	if _, err := s.NewAttempts("n", zerolog.Nop()).Lane("search", 1).take(t.Context(), "search", 1); err != nil {
 		t.Errorf("a worker cannot take a task: %v", err)
 	}
 	if err := b.Client().ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {

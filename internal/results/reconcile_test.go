@@ -92,10 +92,10 @@ func TestReconcile_HandsBackWhatNeverArrived(t *testing.T) {
 	}
 	a := s.NewAttempts("n", zerolog.Nop())
 	l := a.Lane("search", 1)
-	if _, err := l.take(t.Context(), "search"); err != nil { // and forgotten
+	if _, err := l.take(t.Context(), "search", 1); err != nil { // and forgotten
 		t.Fatal(err)
 	}
-	if l.ready, err = l.take(t.Context(), "search"); err != nil || len(l.ready) != 1 {
+	if l.ready, err = l.take(t.Context(), "search", 1); err != nil || len(l.ready) != 1 {
 		t.Fatal(l.ready, err)
 	}
 	if did, err := a.Reconcile(t.Context()); err != nil || did != (Reconciled{}) {
