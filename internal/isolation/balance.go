@@ -233,7 +233,7 @@ func (p *Pool) collect(c *child) {
 	p.mu.Lock()
 	s := Sample{Kind: p.cfg.Kind, PID: c.pid(), Done: c.done, Live: got.Live, RSS: c.meter.rss(), At: time.Now()}
 	p.mu.Unlock()
-	leak := p.leaks(s)
+	leak := s.RSS > 0 && p.leaks(s) // else it died after its answer
 	openFiles := c.meter.open()
 	p.mu.Lock()
 	defer p.mu.Unlock()
