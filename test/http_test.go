@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,34 @@ func (y *yard) run(args ...string) string {
 		y.t.Fatalf("producer %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return string(out)
+}
+
+// Both that stay and serve keep their heap within the memory they are given: ten
+// thousand waits at the door took 690 MB without a limit.
+func TestHTTP_HeapIsLimited(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	door, _ := y.serve(http.DefaultClient, "http")
+	page := address(t)
+	y.start("monitor", "--listen", page)
+	for _, url := range []string{door + "/metrics", "http://" + page + "/metrics"} {
+		limit := 0.0
+		brokertest.Until(t, "the limit is told", func() bool {
+			answer, err := http.Get(url)
+			if err != nil {
+				return false
+			}
+			defer answer.Body.Close()
+			raw, _ := io.ReadAll(answer.Body)
+			_, after, found := strings.Cut(string(raw), "\ngo_gc_gomemlimit_bytes ")
+			text, _, _ := strings.Cut(after, "\n")
+			limit, err = strconv.ParseFloat(text, 64)
+			return found && err == nil
+		})
+		if limit > 1e15 {
+			t.Errorf("%s: got a limit of %g bytes, want some of this machine's", url, limit)
+		}
+	}
 }
 
 var tokenPattern = regexp.MustCompile(`jy_[a-z2-7]{13}_[a-z2-7]{52}`)

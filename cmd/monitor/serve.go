@@ -8,6 +8,7 @@ import (
 	"github.com/jobyard/jobyard/internal/app"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/memwatch"
 	"github.com/jobyard/jobyard/internal/monitor"
 )
 
@@ -36,6 +37,7 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	log := app.NewLogger(c.App.ErrWriter, app.LogConfig(logging))
+	memwatch.SetGoLimit(memwatch.Limit(), 0)
 	return app.Run(c.Context, log, func(ctx context.Context, a *app.App) error {
 		l, err := app.Listen(ctx, at, "listen")
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/jobyard/jobyard/internal/app"
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/config"
+	"github.com/jobyard/jobyard/internal/memwatch"
 	"github.com/jobyard/jobyard/internal/trace"
 	"github.com/jobyard/jobyard/internal/webhooks"
 )
@@ -61,6 +62,9 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	log := app.NewLogger(c.App.ErrWriter, app.LogConfig(logging))
+	// With a full cache and ten thousand who wait: rather collect more often than
+	// be ended by the kernel.
+	memwatch.SetGoLimit(memwatch.Limit(), 0)
 	return app.Run(c.Context, log, func(ctx context.Context, a *app.App) error {
 		// The port first: a taken one fails before Redis is asked anything.
 		l, err := app.Listen(ctx, cfg.Listen, "listen")
