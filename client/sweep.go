@@ -165,6 +165,8 @@ func (w *sweeper) once(ctx context.Context, letters []results.Dead) (left []resu
 			w.done.Done++
 		case errors.Is(answer, ErrNotDead):
 			w.done.Gone++
+		case errors.As(answer, new(*tasks.InvalidError)):
+			w.done.Refused++
 		case stopped != "":
 			left, why = append(left, letters[i]), answer
 		default:

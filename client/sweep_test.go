@@ -149,6 +149,22 @@ func TestSweep_ReplaysTheOldestFirst(t *testing.T) {
 	}
 }
 
+// A damaged letter stays, and holds up no other.
+func TestSweep_LeavesTheDamaged(t *testing.T) {
+	t.Parallel()
+	c, b := graveyard(t, 20, Config{})
+	if err := b.Client().HSet(t.Context(), broker.TaskKey("search:bulk", "d00000"), "msg", "damaged").Err(); err != nil {
+		t.Fatal(err)
+	}
+	done, err := c.SweepReplay(t.Context(), tasks.DeadCall{All: true}, Sweep{})
+	if err != nil || done.Matched != 20 || done.Done != 19 || done.Refused != 1 || waiting(t, b) != 19 {
+		t.Errorf("got %+v, %v, want one refused", done, err)
+	}
+	if done, err = c.SweepDelete(t.Context(), tasks.DeadCall{All: true}, Sweep{}); err != nil || done.Done != 1 {
+		t.Errorf("deleted: got %+v, %v", done, err)
+	}
+}
+
 func TestSweep_ManyAtOnceReplayEachLetterOnce(t *testing.T) {
 	t.Parallel()
 	c, b := graveyard(t, 1000, Config{})

@@ -176,10 +176,12 @@ func (c DeadCall) Check() error {
 type DeadSweep struct {
 	DryRun bool `json:"dry_run,omitempty"`
 	// Matched is how many letters fit, Done how many were replayed or deleted,
-	// Gone how many somebody else had dealt with meanwhile.
+	// Gone how many somebody else had dealt with meanwhile, Refused how many stay
+	// because they cannot be replayed as they are: their payload is damaged.
 	Matched int `json:"matched"`
 	Done    int `json:"done"`
 	Gone    int `json:"gone,omitempty"`
+	Refused int `json:"refused,omitempty"`
 	// Groups are the letters that fit by fingerprint: what a dry run is for.
 	Groups []DeadGroup `json:"groups,omitempty"`
 	// Stopped tells why it ended before all that fit were dealt with: limit,

@@ -322,6 +322,7 @@ DeadSweep = TypedDict("DeadSweep", {
     "gone": "int",
     "groups": "Union[list[DeadGroup], None]",
     "matched": "int",
+    "refused": "int",
     "started_at": "str",
     "stopped": "str",
 }, total=False)

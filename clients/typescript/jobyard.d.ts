@@ -121,6 +121,7 @@ export interface DeadSweep {
   gone?: number;
   groups?: Array<DeadGroup> | null;
   matched: number;
+  refused?: number;
   started_at: string;
   stopped?: string;
 }

@@ -66,6 +66,9 @@ func swept(done tasks.DeadSweep, verb string, took time.Duration) string {
 	if done.Gone > 0 {
 		text += fmt.Sprintf("; somebody else had dealt with %d", done.Gone)
 	}
+	if done.Refused > 0 {
+		text += fmt.Sprintf("; %d cannot be replayed as they are: their payload is damaged", done.Refused)
+	}
 	if done.Stopped == "limit" {
 		text += "; more fit than the limit"
 	}
@@ -111,7 +114,7 @@ func (m *meter) show(done tasks.DeadSweep, waiting error) {
 				progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish())
 		}
 		if m.bar != nil {
-			_ = m.bar.Set(min(done.Done+done.Gone, m.bar.GetMax()))
+			_ = m.bar.Set(min(done.Done+done.Gone+done.Refused, m.bar.GetMax()))
 			m.describe(waiting)
 		}
 		return

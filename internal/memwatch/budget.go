@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -99,19 +100,23 @@ func (b *Budget) Admit(kind string) (release Release, ok bool) {
 
 // Room is how many of so many tasks of a kind would be admitted now, if those
 // were that the node holds already: held counts them by kind, with those that
-// run.
+// run. Tasks of other kinds that take nothing worth counting don't count: there
+// may always be some, and an idle node has room for one.
 func (b *Budget) Room(kind string, want int, held func() map[string]int) int {
 	if b.light(kind) {
 		return want
 	}
-	busy := held()
+	taken := held()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiters) > 0 {
 		return 0
 	}
-	for kind, n := range b.running {
-		busy[kind] = max(busy[kind], n) // a job may outlast its task
+	busy := maps.Clone(b.running) // not only what is held: a job may outlast its task
+	for k, n := range taken {
+		if k == kind || b.cfg.Ceilings[k] > 0 {
+			busy[k] = max(busy[k], n)
+		}
 	}
 	now, n := time.Now(), 0
 	for n < want && b.fits(busy, kind, n+1, now) {

@@ -3,7 +3,6 @@ package memwatch
 import (
 	"context"
 	"errors"
-	"maps"
 	"math"
 	"runtime/debug"
 	"strings"
@@ -50,11 +49,7 @@ func admit(t *testing.T, b *Budget, kind string) Release {
 
 // holds says what the node holds beside what it was admitted.
 func holds(taken map[string]int) func() map[string]int {
-	return func() map[string]int {
-		all := map[string]int{}
-		maps.Copy(all, taken)
-		return all
-	}
+	return func() map[string]int { return taken }
 }
 
 // What was taken and not yet admitted needs its room too, on an idle node and on
@@ -80,6 +75,12 @@ func TestBudget_roomBesideWhatIsHeld(t *testing.T) {
 		s.set(860)
 		if got := s.Room("parse", 8, holds(map[string]int{"gen": 1})); got != 0 {
 			t.Errorf("full, the first on its way: got room for %d, want none", got)
+		}
+		if got := s.Room("parse", 8, holds(map[string]int{"search": 4})); got != 1 {
+			t.Errorf("full of others, and light tasks run: got room for %d, want 1", got)
+		}
+		if got := s.Room("search", 8, holds(map[string]int{"search": 1})); got != 0 {
+			t.Errorf("full, a light one on its way: got room for %d, want none", got)
 		}
 		s.set(100)
 		defer admit(t, s.Budget, "parse")(0)

@@ -88,10 +88,7 @@ func (s *Store) FindDead(ctx context.Context, id string) (Dead, error) {
 	if err != nil {
 		return d, err
 	}
-	m, err := readMessage(raw)
-	if err != nil {
-		return d, fmt.Errorf("read dead letter %s: %w", id, err)
-	}
+	m := readOrShow(raw)
 	payload := m.payload
 	if m.headers[HeaderPayload] != "" {
 		payload, _, err = s.largePayload(ctx, packed)
@@ -164,10 +161,7 @@ func (s *Store) Payload(ctx context.Context, t tasks.Task) (json.RawMessage, err
 	if err != nil {
 		return nil, fmt.Errorf("read the payload of task %s: %w", t.ID, s.broker.Explain(err))
 	}
-	m, err := readMessage(msg)
-	if err != nil {
-		return nil, fmt.Errorf("read the payload of task %s: %w", t.ID, err)
-	}
+	m := readOrShow(msg)
 	if m.headers[HeaderPayload] != "" {
 		return s.LargePayload(ctx, t.Queue, t.ID)
 	}

@@ -52,8 +52,8 @@ func (s *Store) ReplayDead(ctx context.Context, limit func(queue string) int, le
 			continue
 		}
 		m, err := readMessage(raw)
-		if err != nil {
-			answers[i] = fmt.Errorf("replay dead letter %s: %w", d.ID, err)
+		if err != nil || !legible(raw, d.ID, d.Queue) {
+			answers[i] = tasks.Invalid("payload", "cannot be read, the task is damaged in Redis: replay it with another payload")
 			continue
 		}
 		calls = append(calls, s.replayCall(d, limit(d.Queue), replayed{msg: m.fresh}))

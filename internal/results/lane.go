@@ -238,11 +238,27 @@ func (l *Lane) take(ctx context.Context, queue string, most int) ([]taken, error
 	}
 	all := make([]taken, 0, len(list))
 	for _, entry := range list {
-		if t, ok := readTaken(queue, entry, now); ok {
+		t, ok := readTaken(queue, entry, now)
+		if ok && !legible([]byte(t.msg), t.id, queue) {
+			a.log.Error().Str("task_id", t.id).Str("queue", queue).Msg("the task's message in Redis cannot be read: put aside as a dead letter")
+			ok = false
+			if err := a.commits.put(ctx, &ending{queue: queue, id: t.id, fence: t.attempt.fence, outcome: illegible(), msg: "", score: now.Unix()}); err != nil {
+				return all, err // the recovery will bring it again
+			}
+		}
+		if ok {
 			all = append(all, t)
 		}
 	}
 	return all, nil
+}
+
+// illegible is the end of a task that nobody can read. The message stays as it
+// is, for who wants to look.
+func illegible() Outcome {
+	return Outcome{Mode: Archive, Error: &tasks.Error{
+		Reason: tasks.ReasonInvalid, Message: "the task's message in Redis is damaged or of another task; hand the task over anew",
+	}}
 }
 
 func readTaken(queue string, entry any, now time.Time) (taken, bool) {

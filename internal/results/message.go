@@ -1,9 +1,11 @@
 package results
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -13,11 +15,15 @@ import (
 const (
 	msgType       = 1
 	msgPayload    = 2
+	msgID         = 3
+	msgQueue      = 4
 	msgRetry      = 5
 	msgRetried    = 6
 	msgError      = 7
 	msgLastFailed = 11
+	msgUniqueKey  = 10
 	msgRetention  = 12
+	msgGroupKey   = 14
 	msgHeaders    = 15
 )
 
@@ -54,6 +60,76 @@ func readMessage(raw []byte) (message, error) {
 		}
 	}
 	return m, nil
+}
+
+// legible reports whether asynq will read the message, and as that of this task:
+// else it would neither run the task nor end it. Texts have to be UTF-8.
+func legible(msg []byte, id, queue string) bool {
+	var whose, where []byte
+	for len(msg) > 0 {
+		number, kind, value, n := consumeField(msg)
+		if n < 0 {
+			return false
+		}
+		msg = msg[n:]
+		if kind != protowire.BytesType {
+			continue
+		}
+		switch number {
+		case msgID:
+			whose = value
+		case msgQueue:
+			where = value
+		case msgType, msgError, msgUniqueKey, msgGroupKey:
+			if !utf8.Valid(value) {
+				return false
+			}
+		case msgHeaders:
+			if !legibleHeader(value) {
+				return false
+			}
+		}
+	}
+	return string(whose) == id && string(where) == queue
+}
+
+func legibleHeader(entry []byte) bool {
+	for len(entry) > 0 {
+		number, kind, value, n := consumeField(entry)
+		if n < 0 || kind == protowire.BytesType && number <= 2 && !utf8.Valid(value) {
+			return false
+		}
+		entry = entry[n:]
+	}
+	return true
+}
+
+// consumeField reads a field of n bytes; n is negative if it cannot be read. It
+// has a value if its kind is that of bytes.
+func consumeField(b []byte) (number protowire.Number, kind protowire.Type, value []byte, n int) {
+	number, kind, tag := protowire.ConsumeTag(b)
+	if tag < 0 {
+		return 0, 0, nil, tag
+	}
+	if kind == protowire.BytesType {
+		value, n = protowire.ConsumeBytes(b[tag:])
+	} else {
+		n = protowire.ConsumeFieldValue(number, kind, b[tag:])
+	}
+	if n < 0 {
+		return 0, 0, nil, n
+	}
+	return number, kind, value, tag + n
+}
+
+// readOrShow reads a message to show it. Of a damaged one the payload is all of
+// it, as a text.
+func readOrShow(raw []byte) message {
+	m, err := readMessage(raw)
+	if err != nil {
+		m.payload, _ = json.Marshal(string(raw))
+	}
+	return m
 }
 
 // read takes one field over. Fields of another type than asynq's are not its

@@ -2,6 +2,7 @@ package results
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,6 +56,31 @@ func TestAlike(t *testing.T) {
 	}
 }
 
+func TestLegible(t *testing.T) {
+	t.Parallel()
+	msg := encoded(t)
+	for name, c := range map[string]struct {
+		msg       []byte
+		id, queue string
+		want      bool
+	}{
+		"as written":              {msg, "id", "search", true},
+		"with a field to come":    {append(slices.Clone(msg), 0xfa, 0x01, 1, 0xff), "id", "search", true},
+		"of another task":         {msg, "other", "search", false},
+		"of another queue":        {msg, "id", "search_bulk", false},
+		"cut off":                 {msg[:len(msg)-3], "id", "search", false},
+		"no message":              {[]byte("garbage"), "id", "search", false},
+		"empty":                   {nil, "id", "search", false},
+		"a kind that is no text":  {append(slices.Clone(msg), 0x0a, 1, 0xff), "id", "search", false},
+		"a header that is none":   {append(slices.Clone(msg), 0x7a, 2, 0x0a, 9), "id", "search", false},
+		"a header that is broken": {append(slices.Clone(msg), 0x7a, 3, 0x0a, 1, 0xff), "id", "search", false},
+	} {
+		if got := legible(c.msg, c.id, c.queue); got != c.want {
+			t.Errorf("%s: got %t, want %t", name, got, c.want)
+		}
+	}
+}
+
 func FuzzReadMessage(f *testing.F) {
 	f.Add(encoded(f))
 	f.Add([]byte("\x30\x03\x7a\x02\x0a\x00"))
@@ -62,6 +88,9 @@ func FuzzReadMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m, err := readMessage(raw)
 		if err != nil {
+			if legible(raw, "id", "search") {
+				t.Errorf("legible, but cannot be read: %v", err)
+			}
 			return
 		}
 		again, err := readMessage(m.fresh)
