@@ -23,7 +23,7 @@ func TestWorker_DamagedMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	for _, id := range []string{"garbage", "strange", "whole"} {
+	for _, id := range []string{"no-hash", "counts", "garbage", "strange", "whole"} {
 		if _, err := c.Enqueue(ctx, request(id, tasks.WithID(id))); err != nil {
 			t.Fatal(err)
 		}
@@ -37,9 +37,18 @@ func TestWorker_DamagedMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := b.Client().HSet(ctx, broker.TaskKey("search", "counts"), "y_fence", "x", "y_att", "", "y_in", "no time", "y_ret", "y").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Client().Set(ctx, broker.TaskKey("search", "no-hash"), "x", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
 	y := startOn(t, b, 1, searching(func(_ context.Context, q string) (string, error) { return q, nil }))
 	if got, err := y.client.Wait(ctx, "whole"); err != nil || got.State != tasks.Completed || got.Attempts != 1 {
 		t.Errorf("the task beside them: got %+v, %v, want it run once", got, err)
+	}
+	if got, err := y.client.Wait(ctx, "counts"); err != nil || got.State != tasks.Completed {
+		t.Errorf("the task with damaged counts: got %+v, %v, want it run", got, err)
 	}
 	for _, id := range []string{"garbage", "strange"} {
 		got, err := y.client.Wait(ctx, id)

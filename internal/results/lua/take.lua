@@ -18,9 +18,11 @@ while #taken < most and cleared < 100 do
   redis.call("LPUSH", KEYS[3], unpack(ids))
   for _, id in ipairs(ids) do
     local key = prefix .. id
-    local known = redis.call("HMGET", key, "msg", "y_final", "y_cancel", "y_ret", "pending_since", "y_batch", "y_crash", "y_skip",
+    local known = redis.pcall("HMGET", key, "msg", "y_final", "y_cancel", "y_ret", "pending_since", "y_batch", "y_crash", "y_skip",
       "y_in", "y_att", "y_fence")
-    if not known[1] or known[2] == "completed" or known[2] == "canceled" then
+    -- Where a task's key holds something else, there is no task; what a damaged
+    -- field says counts as unsaid: one of them must not stop the queue.
+    if known.err or not known[1] or known[2] == "completed" or known[2] == "canceled" then
       redis.call("LREM", KEYS[3], 1, id)
       cleared = cleared + 1
     elseif known[3] then
@@ -28,14 +30,14 @@ while #taken < most and cleared < 100 do
       redis.call("LREM", KEYS[3], 1, id)
       redis.call("HSET", key, "state", "completed", "y_final", "canceled", "y_fin", now,
         "y_reason", "canceled", "y_msg", "canceled by a caller", "y_again", "0")
-      redis.call("ZADD", KEYS[4], math.floor(now / 1000) + tonumber(known[4] or 86400), id)
+      redis.call("ZADD", KEYS[4], math.floor(now / 1000) + (tonumber(known[4]) or 86400), id)
       redis.call("PUBLISH", "jobyard:done", id)
       cleared = cleared + 1
     else
-      local attempts, fence = (known[10] or 0) + 1, (known[11] or 0) + 1
+      local attempts, fence = (tonumber(known[10]) or 0) + 1, (tonumber(known[11]) or 0) + 1
       -- This look may have set out before the task came in.
       local started, enqueued = now, known[9] and string.sub(known[9], 23) or "0"
-      if tonumber(enqueued) > tonumber(started) then started = enqueued end
+      if (tonumber(enqueued) or 0) > tonumber(started) then started = enqueued end
       redis.call("HSET", key, "state", "active", "y_start", started, "y_node", ARGV[3], "y_att", attempts, "y_fence", fence)
       if known[2] then redis.call("HDEL", key, "y_final") end
       if known[6] then
