@@ -185,7 +185,7 @@ func (s *Store) elsewhere(ctx context.Context, all []*Admission) ([]error, error
 	}
 	var index []int
 	var cmds []*redis.StringCmd
-	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+	sent, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, a := range all {
 			if batch, ok := reserved(a.ID); ok && a.Chosen {
 				index, cmds = append(index, i), append(cmds, p.HGet(ctx, batchKey(batch), "sha"))
@@ -198,7 +198,7 @@ func (s *Store) elsewhere(ctx context.Context, all []*Admission) ([]error, error
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err = trouble(sent, err); err != nil {
 		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
 	}
 	for j, cmd := range cmds {

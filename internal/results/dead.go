@@ -132,10 +132,13 @@ func (s *Store) findDead(ctx context.Context, id string) (d Dead, msg, packed []
 		}
 		return nil
 	})
-	if err != nil {
+	if err = trouble(cmds, err); err != nil {
 		return d, nil, nil, fmt.Errorf("read dead letter %s: %w", id, s.broker.Explain(err))
 	}
 	for i, cmd := range cmds {
+		if foreign(cmd.Err()) {
+			continue
+		}
 		values := cmd.(*redis.SliceCmd).Val()
 		// Without a time of its death of our own it says that of being looked at.
 		if d, ok := parseDead(id, queues[i], values[2:], float64(s.now().Unix())); ok {

@@ -2,7 +2,6 @@ package results
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -40,18 +39,18 @@ func (s *Store) Queues(ctx context.Context) ([]Queue, error) {
 	defer cancel()
 	names := tasks.Queues()
 	var reads []queueReads
-	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+	cmds, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, name := range names {
 			reads = append(reads, readQueue(ctx, p, name))
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err = trouble(cmds, err); err != nil {
 		return nil, fmt.Errorf("read queues: %w", s.broker.Explain(err))
 	}
 	queues := make([]Queue, len(names))
 	since := make([]*redis.StringCmd, len(names))
-	_, err = s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+	cmds, err = s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, r := range reads {
 			queues[i] = r.queue(names[i])
 			if id := r.oldest.Val(); id != "" {
@@ -60,7 +59,7 @@ func (s *Store) Queues(ctx context.Context) ([]Queue, error) {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err = trouble(cmds, err); err != nil {
 		return nil, fmt.Errorf("read queues: %w", s.broker.Explain(err))
 	}
 	for i, cmd := range since {

@@ -3,7 +3,6 @@ package results
 import (
 	"context"
 	_ "embed" // the script
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -214,7 +213,8 @@ func (s *Store) reclaimOne(ctx context.Context, h held, memory int64) (int, erro
 	return code, nil
 }
 
-// active lists the active tasks of every queue with their nodes.
+// active lists the active tasks of every queue with their nodes. What is none is
+// taken off the lists.
 func (s *Store) active(ctx context.Context) ([]held, error) {
 	ctx, cancel := s.broker.CallContext(ctx)
 	defer cancel()
@@ -243,18 +243,27 @@ func (s *Store) active(ctx context.Context) ([]held, error) {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err = trouble(cmds, err); err != nil {
 		return nil, fmt.Errorf("read active tasks: %w", s.broker.Explain(err))
 	}
+	known := all[:0]
 	for i, cmd := range cmds {
+		h := all[i]
+		if foreign(cmd.Err()) {
+			if err := s.broker.Client().LRem(ctx, broker.QueueKey(h.queue, "active"), 0, h.id).Err(); err != nil {
+				return nil, fmt.Errorf("clear active tasks: %w", s.broker.Explain(err))
+			}
+			continue
+		}
 		v := cmd.(*redis.SliceCmd).Val()
-		all[i].node, _ = v[0].(string)
-		all[i].fence, _ = v[1].(string)
-		all[i].batch, _ = v[2].(string)
+		h.node, _ = v[0].(string)
+		h.fence, _ = v[1].(string)
+		h.batch, _ = v[2].(string)
 		if started, ok := v[3].(string); ok {
 			ms, _ := strconv.ParseInt(started, 10, 64)
-			all[i].started = time.UnixMilli(ms)
+			h.started = time.UnixMilli(ms)
 		}
+		known = append(known, h)
 	}
-	return all, nil
+	return known, nil
 }

@@ -77,7 +77,7 @@ func (s *Store) stands(ctx context.Context, id string) (st Standing, found bool,
 	records := make([]*redis.SliceCmd, len(queues))
 	others := make([]*redis.SliceCmd, len(queues))
 	sizes := make([][2]*redis.IntCmd, len(queues))
-	_, err = s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+	cmds, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, q := range queues {
 			key := broker.TaskKey(q, id)
 			records[i] = p.HMGet(ctx, key, recordFields[:len(recordFields)-1]...)
@@ -86,7 +86,7 @@ func (s *Store) stands(ctx context.Context, id string) (st Standing, found bool,
 		}
 		return nil
 	})
-	if err != nil {
+	if err := trouble(cmds, err); err != nil {
 		return st, false, err
 	}
 	for i, q := range queues {

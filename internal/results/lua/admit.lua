@@ -63,8 +63,8 @@ for at = 5, #ARGV, each do
   local key, answer = prefix .. id, 1
   local result, tier = found(at)
   if redis.call("EXISTS", key) == 1 then
-    local known = redis.call("HGET", key, "y_in")
-    answer = known and string.sub(known, 1, 22) == string.sub(mark, 1, 22) and 2 or -1
+    local known = redis.pcall("HGET", key, "y_in")
+    answer = type(known) == "string" and string.sub(known, 1, 22) == string.sub(mark, 1, 22) and 2 or -1
   elseif result then
     complete(at, key, id, result, tier)
     answer = 3

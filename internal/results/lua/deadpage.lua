@@ -40,7 +40,12 @@ if rev then from, to = math.max(first, last - most + 1), last end
 local found = redis.call("ZRANGE", key, from, to, "WITHSCORES")
 local letters = {}
 for i = 1, #found, 2 do
-  local letter = redis.call("HMGET", ARGV[3] .. found[i], unpack(ARGV, 8))
+  -- Where something else lies under a letter's key, its fields are empty.
+  local letter = redis.pcall("HMGET", ARGV[3] .. found[i], unpack(ARGV, 8))
+  if letter.err then
+    letter = {}
+    for j = 8, #ARGV do letter[j - 7] = false end
+  end
   table.insert(letter, 1, found[i + 1])
   table.insert(letter, 1, found[i])
   if rev then table.insert(letters, 1, letter) else letters[#letters + 1] = letter end
