@@ -224,18 +224,14 @@ func (b *Budget) serve() {
 	for len(b.waiters) > 0 && b.fits(b.running, b.waiters[0].kind, 1, time.Now()) {
 		w := b.waiters[0]
 		b.waiters = b.waiters[1:]
-		b.count(w.kind)
+		b.running[w.kind]++
 		close(w.admitted)
 	}
 }
 
 func (b *Budget) grant(kind string) Release {
-	b.count(kind)
-	return b.once(kind)
-}
-
-func (b *Budget) count(kind string) {
 	b.running[kind]++
+	return b.once(kind)
 }
 
 // once returns the end of an admitted task.

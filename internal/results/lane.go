@@ -70,16 +70,21 @@ type gate struct {
 
 // held is how many tasks the node holds, by kind.
 func (a *Attempts) held() map[string]int {
+	held := map[string]int{}
+	a.eachLane(func(l *Lane) { held[l.kind] += l.asked + len(l.ready) + l.held })
+	return held
+}
+
+// eachLane calls a function with the lock of each lane held.
+func (a *Attempts) eachLane(do func(l *Lane)) {
 	a.mu.Lock()
 	lanes := a.lanes
 	a.mu.Unlock()
-	held := make(map[string]int, len(lanes))
 	for _, l := range lanes {
 		l.mu.Lock()
-		held[l.kind] += l.asked + len(l.ready) + l.held
+		do(l)
 		l.mu.Unlock()
 	}
-	return held
 }
 
 // Waker is what announcements are passed to.
@@ -239,15 +244,17 @@ func (l *Lane) take(ctx context.Context, queue string, most int) ([]taken, error
 	all := make([]taken, 0, len(list))
 	for _, entry := range list {
 		t, ok := readTaken(queue, entry, now)
-		if ok && !legible([]byte(t.msg), t.id, queue) {
-			a.log.Error().Str("task_id", t.id).Str("queue", queue).Msg("the task's message in Redis cannot be read: put aside as a dead letter")
-			ok = false
-			if err := a.commits.put(ctx, &ending{queue: queue, id: t.id, fence: t.attempt.fence, outcome: illegible(), msg: "", score: now.Unix()}); err != nil {
-				return all, err // the recovery will bring it again
-			}
+		if !ok {
+			continue
 		}
-		if ok {
+		if legible([]byte(t.msg), t.id, queue) {
 			all = append(all, t)
+			continue
+		}
+		a.log.Error().Str("task_id", t.id).Str("queue", queue).Msg("the task's message in Redis cannot be read: put aside as a dead letter")
+		e := &ending{queue: queue, id: t.id, fence: t.attempt.fence, outcome: illegible(), msg: "", score: now.Unix()}
+		if err := a.commits.put(ctx, e); err != nil {
+			return all, err // the recovery will bring it again
 		}
 	}
 	return all, nil

@@ -20,8 +20,8 @@ const (
 	msgRetry      = 5
 	msgRetried    = 6
 	msgError      = 7
-	msgLastFailed = 11
 	msgUniqueKey  = 10
+	msgLastFailed = 11
 	msgRetention  = 12
 	msgGroupKey   = 14
 	msgHeaders    = 15
@@ -44,18 +44,15 @@ type message struct {
 // readMessage reads asynq's message for a task.
 func readMessage(raw []byte) (message, error) {
 	m := message{headers: map[string]string{}, fresh: make([]byte, 0, len(raw))}
-	for rest := raw; len(rest) > 0; {
-		number, kind, n := protowire.ConsumeField(rest)
-		if n < 0 {
-			return message{}, fmt.Errorf("%w: %w", errMessage, protowire.ParseError(n))
+	for len(raw) > 0 {
+		f, err := nextField(&raw)
+		if err != nil {
+			return message{}, fmt.Errorf("%w: %w", errMessage, err)
 		}
-		field := rest[:n]
-		rest = rest[n:]
-		if number != msgRetried && number != msgError && number != msgLastFailed {
-			m.fresh = append(m.fresh, field...)
+		if f.number != msgRetried && f.number != msgError && f.number != msgLastFailed {
+			m.fresh = append(m.fresh, f.raw...)
 		}
-		_, _, tag := protowire.ConsumeTag(field)
-		if err := m.read(number, kind, field[tag:]); err != nil {
+		if err := m.read(f); err != nil {
 			return message{}, err
 		}
 	}
@@ -67,25 +64,24 @@ func readMessage(raw []byte) (message, error) {
 func legible(msg []byte, id, queue string) bool {
 	var whose, where []byte
 	for len(msg) > 0 {
-		number, kind, value, n := consumeField(msg)
-		if n < 0 {
+		f, err := nextField(&msg)
+		if err != nil {
 			return false
 		}
-		msg = msg[n:]
-		if kind != protowire.BytesType {
+		if f.kind != protowire.BytesType {
 			continue
 		}
-		switch number {
+		switch f.number {
 		case msgID:
-			whose = value
+			whose = f.bytes
 		case msgQueue:
-			where = value
+			where = f.bytes
 		case msgType, msgError, msgUniqueKey, msgGroupKey:
-			if !utf8.Valid(value) {
+			if !utf8.Valid(f.bytes) {
 				return false
 			}
 		case msgHeaders:
-			if !legibleHeader(value) {
+			if !legibleHeader(f.bytes) {
 				return false
 			}
 		}
@@ -95,31 +91,44 @@ func legible(msg []byte, id, queue string) bool {
 
 func legibleHeader(entry []byte) bool {
 	for len(entry) > 0 {
-		number, kind, value, n := consumeField(entry)
-		if n < 0 || kind == protowire.BytesType && number <= 2 && !utf8.Valid(value) {
+		f, err := nextField(&entry)
+		if err != nil || f.number <= 2 && !utf8.Valid(f.bytes) {
 			return false
 		}
-		entry = entry[n:]
 	}
 	return true
 }
 
-// consumeField reads a field of n bytes; n is negative if it cannot be read. It
-// has a value if its kind is that of bytes.
-func consumeField(b []byte) (number protowire.Number, kind protowire.Type, value []byte, n int) {
-	number, kind, tag := protowire.ConsumeTag(b)
+// field is one of a message. It has bytes or a varint if its kind is that.
+type field struct {
+	number protowire.Number
+	kind   protowire.Type
+	raw    []byte // with its tag
+	bytes  []byte
+	varint uint64
+}
+
+// nextField takes the first field off a message.
+func nextField(msg *[]byte) (f field, err error) {
+	number, kind, tag := protowire.ConsumeTag(*msg)
 	if tag < 0 {
-		return 0, 0, nil, tag
+		return f, protowire.ParseError(tag)
 	}
-	if kind == protowire.BytesType {
-		value, n = protowire.ConsumeBytes(b[tag:])
-	} else {
-		n = protowire.ConsumeFieldValue(number, kind, b[tag:])
+	f.number, f.kind = number, kind
+	n := 0
+	switch value := (*msg)[tag:]; kind {
+	case protowire.BytesType:
+		f.bytes, n = protowire.ConsumeBytes(value)
+	case protowire.VarintType:
+		f.varint, n = protowire.ConsumeVarint(value)
+	default:
+		n = protowire.ConsumeFieldValue(number, kind, value)
 	}
 	if n < 0 {
-		return 0, 0, nil, n
+		return f, protowire.ParseError(n)
 	}
-	return number, kind, value, tag + n
+	f.raw, *msg = (*msg)[:tag+n], (*msg)[tag+n:]
+	return f, nil
 }
 
 // readOrShow reads a message to show it. Of a damaged one the payload is all of
@@ -134,27 +143,25 @@ func readOrShow(raw []byte) message {
 
 // read takes one field over. Fields of another type than asynq's are not its
 // own.
-func (m *message) read(number protowire.Number, kind protowire.Type, value []byte) error {
-	switch kind {
+func (m *message) read(f field) error {
+	switch f.kind {
 	case protowire.VarintType:
-		v, _ := protowire.ConsumeVarint(value)
-		switch number {
+		switch f.number {
 		case msgRetry:
-			m.maxRetry = int(int32(v)) //nolint:gosec // as protobuf reads an int32
+			m.maxRetry = int(int32(f.varint)) //nolint:gosec // as protobuf reads an int32
 		case msgRetried:
-			m.retried = int(int32(v)) //nolint:gosec // as above
+			m.retried = int(int32(f.varint)) //nolint:gosec // as above
 		case msgRetention:
-			m.retention = time.Duration(int64(v)) * time.Second //nolint:gosec // as above
+			m.retention = time.Duration(int64(f.varint)) * time.Second //nolint:gosec // as above
 		}
 	case protowire.BytesType:
-		v, _ := protowire.ConsumeBytes(value)
-		switch number {
+		switch f.number {
 		case msgType:
-			m.kind = string(v)
+			m.kind = string(f.bytes)
 		case msgPayload:
-			m.payload = v
+			m.payload = f.bytes
 		case msgHeaders:
-			return m.readHeader(v)
+			return m.readHeader(f.bytes)
 		}
 	}
 	return nil
@@ -164,20 +171,17 @@ func (m *message) read(number protowire.Number, kind protowire.Type, value []byt
 func (m *message) readHeader(entry []byte) error {
 	var key, value string
 	for len(entry) > 0 {
-		number, kind, n := protowire.ConsumeField(entry)
-		if n < 0 {
-			return fmt.Errorf("%w: a header: %w", errMessage, protowire.ParseError(n))
+		f, err := nextField(&entry)
+		if err != nil {
+			return fmt.Errorf("%w: a header: %w", errMessage, err)
 		}
-		if kind == protowire.BytesType {
-			_, _, tag := protowire.ConsumeTag(entry)
-			v, _ := protowire.ConsumeBytes(entry[tag:n])
-			if number == 1 {
-				key = string(v)
+		if f.kind == protowire.BytesType {
+			if f.number == 1 {
+				key = string(f.bytes)
 			} else {
-				value = string(v)
+				value = string(f.bytes)
 			}
 		}
-		entry = entry[n:]
 	}
 	m.headers[key] = value
 	return nil

@@ -2,6 +2,7 @@ package results
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -39,18 +40,18 @@ func (s *Store) Queues(ctx context.Context) ([]Queue, error) {
 	defer cancel()
 	names := tasks.Queues()
 	var reads []queueReads
-	cmds, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, name := range names {
 			reads = append(reads, readQueue(ctx, p, name))
 		}
 		return nil
 	})
-	if err = trouble(cmds, err); err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("read queues: %w", s.broker.Explain(err))
 	}
 	queues := make([]Queue, len(names))
 	since := make([]*redis.StringCmd, len(names))
-	cmds, err = s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+	cmds, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, r := range reads {
 			queues[i] = r.queue(names[i])
 			if id := r.oldest.Val(); id != "" {

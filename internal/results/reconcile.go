@@ -86,17 +86,12 @@ func (a *Attempts) unheard(h held, now time.Time) (o Outcome, fence int64, lost 
 
 // ready are the tasks that were taken, but not yet given to asynq.
 func (a *Attempts) ready() map[string]bool {
-	a.mu.Lock()
-	lanes := a.lanes
-	a.mu.Unlock()
 	ids := map[string]bool{}
-	for _, l := range lanes {
-		l.mu.Lock()
+	a.eachLane(func(l *Lane) {
 		for _, t := range l.ready {
 			ids[t.id] = true
 		}
-		l.mu.Unlock()
-	}
+	})
 	return ids
 }
 

@@ -117,26 +117,18 @@ func (st *Standing) read(values []any) {
 // handed reads of asynq's message with what the task was handed over, as far
 // as it can be read.
 func (st *Standing) handed(msg []byte) {
-	const payload, retry, retried = 2, 5, 6 // asynq v0.26, TaskMessage
 	for len(msg) > 0 {
-		number, kind, n := protowire.ConsumeField(msg)
-		if n < 0 {
+		f, err := nextField(&msg)
+		switch {
+		case err != nil:
 			return
+		case f.kind == protowire.BytesType && f.number == msgPayload:
+			st.Payload, st.PayloadBytes = bytes.Clone(f.bytes), max(st.PayloadBytes, int64(len(f.bytes)))
+		case f.kind == protowire.VarintType && f.number == msgRetry:
+			st.MaxRetry = int(min(f.varint, 1<<30)) //nolint:gosec // bounded
+		case f.kind == protowire.VarintType && f.number == msgRetried:
+			st.Retried = int(min(f.varint, 1<<30)) //nolint:gosec // bounded
 		}
-		_, _, tag := protowire.ConsumeTag(msg)
-		switch value := msg[tag:n]; {
-		case kind == protowire.BytesType && number == payload:
-			v, _ := protowire.ConsumeBytes(value)
-			st.Payload, st.PayloadBytes = bytes.Clone(v), max(st.PayloadBytes, int64(len(v)))
-		case kind == protowire.VarintType && (number == retry || number == retried):
-			v, _ := protowire.ConsumeVarint(value)
-			if count := int(min(v, 1<<30)); number == retry { //nolint:gosec // bounded
-				st.MaxRetry = count
-			} else {
-				st.Retried = count
-			}
-		}
-		msg = msg[n:]
 	}
 }
 
