@@ -161,11 +161,12 @@ func (c *Client) Enqueue(ctx context.Context, r tasks.Request) (tasks.Task, erro
 	if err != nil {
 		return tasks.Task{}, err
 	}
-	return c.enqueue(ctx, c.admission(r), now)
+	a := c.admission(r)
+	return c.enqueue(ctx, &a, now)
 }
 
 // enqueue hands over one task, as a step of the trace that the context is in.
-func (c *Client) enqueue(ctx context.Context, a results.Admission, now time.Time) (tasks.Task, error) {
+func (c *Client) enqueue(ctx context.Context, a *results.Admission, now time.Time) (tasks.Task, error) {
 	ctx, span := trace.Start(ctx, trace.Producer, "enqueue", a.Request.Kind)
 	a.Trace = trace.Here(ctx)
 	t, err := c.admit(ctx, a, now)
@@ -178,11 +179,11 @@ func (c *Client) enqueue(ctx context.Context, a results.Admission, now time.Time
 	return t, err
 }
 
-func (c *Client) admit(ctx context.Context, a results.Admission, now time.Time) (tasks.Task, error) {
+func (c *Client) admit(ctx context.Context, a *results.Admission, now time.Time) (tasks.Task, error) {
 	if err := c.watch(ctx, a); err != nil {
 		return tasks.Task{}, err
 	}
-	err := c.store.AdmitOne(ctx, a)
+	err := c.store.AdmitOne(ctx, *a)
 	c.unwatch(ctx, a, err)
 	t, err := c.answer(ctx, queued(a, now), err)
 	if err == nil && t.State == tasks.Completed && t.Cached != "" {
@@ -234,7 +235,7 @@ func (c *Client) EnqueueAll(ctx context.Context, requests []tasks.Request) ([]En
 		}
 		for i, err := range errs {
 			a := &answers[next.index[i]]
-			c.unwatch(ctx, next.admissions[i], err)
+			c.unwatch(ctx, &next.admissions[i], err)
 			a.Task, a.Err = c.answer(ctx, a.Task, err)
 		}
 	}
@@ -282,11 +283,11 @@ func (c *Client) prepare(ctx context.Context, requests []tasks.Request, answers 
 		}
 		a := c.admission(checked)
 		a.Trace, a.Linked = place, true
-		if err := c.watch(ctx, a); err != nil {
+		if err := c.watch(ctx, &a); err != nil {
 			answers[i].Err = err
 			continue
 		}
-		answers[i].Task = queued(a, now)
+		answers[i].Task = queued(&a, now)
 		c.store.Prepare(&a)
 		next.admissions, next.index, next.bytes = append(next.admissions, a), append(next.index, i), next.bytes+len(checked.Payload)
 	}
@@ -305,7 +306,7 @@ func (c *Client) admission(r tasks.Request) results.Admission {
 	return a
 }
 
-func queued(a results.Admission, now time.Time) tasks.Task {
+func queued(a *results.Admission, now time.Time) tasks.Task {
 	t := tasks.Task{
 		ID: a.ID, Kind: a.Request.Kind, Queue: a.Request.Options.Queue, State: tasks.Pending,
 		EnqueuedAt: now.UTC().Truncate(time.Millisecond),
@@ -355,7 +356,7 @@ func (c *Client) Do(ctx context.Context, r tasks.Request) (tasks.Task, error) {
 		return tasks.Task{}, err
 	}
 	defer end.Leave()
-	t, err := c.enqueue(ctx, a, now)
+	t, err := c.enqueue(ctx, &a, now)
 	if err != nil || t.State.Final() {
 		return t, err
 	}

@@ -37,7 +37,7 @@ func (c *Client) reuse(r tasks.Request) results.Reuse {
 
 // answered completes a task that was answered from the cache. If its result
 // cannot be read just now, the caller waits for it as for any other.
-func (c *Client) answered(ctx context.Context, a results.Admission, t tasks.Task) tasks.Task {
+func (c *Client) answered(ctx context.Context, a *results.Admission, t tasks.Task) tasks.Task {
 	if len(t.Result) > 0 {
 		return t
 	}

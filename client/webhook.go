@@ -10,7 +10,7 @@ import (
 
 // watch notes whom to call when the task has ended. It comes before the
 // admission: so no end is missed.
-func (c *Client) watch(ctx context.Context, a results.Admission) error {
+func (c *Client) watch(ctx context.Context, a *results.Admission) error {
 	if a.Request.Options.Webhook == "" {
 		return nil
 	}
@@ -19,9 +19,11 @@ func (c *Client) watch(ctx context.Context, a results.Admission) error {
 
 // unwatch takes it back for a task that was refused. If that fails the
 // deliverer does it: it finds no such task.
-func (c *Client) unwatch(ctx context.Context, a results.Admission, err error) {
-	var away *UnavailableError
-	if a.Request.Options.Webhook == "" || err == nil || errors.Is(err, results.ErrKnown) || errors.Is(err, results.ErrAnswered) || errors.As(err, &away) {
+func (c *Client) unwatch(ctx context.Context, a *results.Admission, err error) {
+	if a.Request.Options.Webhook == "" || err == nil || errors.Is(err, results.ErrKnown) || errors.Is(err, results.ErrAnswered) {
+		return
+	}
+	if _, away := errors.AsType[*UnavailableError](err); away {
 		return
 	}
 	if _, taken := errors.AsType[*ConflictError](err); taken {

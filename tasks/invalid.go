@@ -57,8 +57,8 @@ func (f faults) err() error {
 
 // prefix puts a parent before every path of an *InvalidError.
 func prefix(parent string, err error) error {
-	var in *InvalidError
-	if !errors.As(err, &in) {
+	in, ok := errors.AsType[*InvalidError](err)
+	if !ok {
 		return err
 	}
 	out := make([]FieldError, len(in.Fields))

@@ -120,6 +120,7 @@ func Open(ctx context.Context, cfg Config, log zerolog.Logger) (*Broker, error) 
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = 2*time.Second, 3*time.Second, 3*time.Second
 	o.MaxRetries, o.DialerRetries = 2, 2
 	o.ContextTimeoutEnabled = true
+	o.Dialer = dial(o)
 	b := &Broker{cfg: cfg, options: *o, client: redis.NewUniversalClient(o), log: log}
 	if err := b.Ping(ctx); err != nil {
 		return nil, errors.Join(err, b.client.Close())

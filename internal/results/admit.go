@@ -115,13 +115,9 @@ func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 	if err := s.lookUp(ctx, all); err != nil {
 		return nil, err
 	}
-	groups := s.byQueue(all, answers)
-	if len(groups) == 0 {
+	calls, index := s.byQueue(all, answers)
+	if len(calls) == 0 {
 		return answers, nil
-	}
-	calls := make([]scriptCall, len(groups))
-	for i, g := range groups {
-		calls[i] = g.scriptCall
 	}
 	cmds, err := runAll(ctx, s.broker.Client(), admitScript, calls)
 	if err != nil {
@@ -132,10 +128,10 @@ func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 			continue // all are admitted
 		}
 		codes, err := cmd.Int64Slice()
-		if err != nil || len(codes) != len(groups[i].index)+2 {
+		if err != nil || len(codes) != len(index[i])+2 {
 			return nil, fmt.Errorf("enqueue: unexpected answer of the script: %w", err)
 		}
-		s.refuse(all, groups[i].index, codes, answers)
+		s.refuse(all, index[i], codes, answers)
 	}
 	return answers, nil
 }
@@ -216,25 +212,23 @@ func (s *Store) elsewhere(ctx context.Context, all []*Admission) ([]error, error
 // fingerprintSize is the length of a fingerprint; the scripts know it too.
 const fingerprintSize = 22
 
+// markSize is the length of a fingerprint with a time in ms behind it.
+const markSize = fingerprintSize + 13
+
 // fingerprint tells tasks apart that would do other work: 128 bits
 // of a SHA-256.
-func fingerprint(r tasks.Request) string {
+func fingerprint(r tasks.Request) string { return string(appendFingerprint(nil, &r)) }
+
+func appendFingerprint(b []byte, r *tasks.Request) []byte {
 	var small [1024]byte // most are, and need no memory of their own
 	sum := sha256.Sum256(append(append(append(small[:0], r.Kind...), '\n'), r.Payload...))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
+	return base64.RawURLEncoding.AppendEncode(b, sum[:16])
 }
 
-// group is the call that admits the tasks of one queue; index says which they
-// are.
-type group struct {
-	scriptCall
-	index []int
-}
-
-// byQueue groups the admissions that have no answer yet.
-func (s *Store) byQueue(all []*Admission, answers []error) []*group {
-	var groups []*group
-	now := s.now()
+// byQueue makes the calls that admit those that have no answer yet, one for each
+// queue and form; index says which they admit.
+func (s *Store) byQueue(all []*Admission, answers []error) (calls []scriptCall, index [][]int) {
+	now := s.now().UnixNano()
 	for i, a := range all {
 		if answers[i] != nil {
 			continue
@@ -242,19 +236,22 @@ func (s *Store) byQueue(all []*Admission, answers []error) []*group {
 		if a.args == nil {
 			s.prepare(a)
 		}
-		q, each := a.Request.Options.Queue, len(a.args)
-		at := slices.IndexFunc(groups, func(g *group) bool { return g.args[0] == q && g.args[3] == each })
+		at := slices.IndexFunc(index, func(of []int) bool {
+			first := all[of[0]]
+			return first.Request.Options.Queue == a.Request.Options.Queue && len(first.args) == len(a.args)
+		})
 		if at < 0 {
-			at = len(groups)
-			args := make([]any, 0, 4+each*(len(all)-i))
-			groups = append(groups, &group{scriptCall: scriptCall{
-				keys: []string{broker.QueueKey(q, "pending")}, args: append(args, q, a.Limit, now.UnixNano(), each),
-			}})
+			at = len(calls)
+			args := make([]any, 0, 4+len(a.args)*(len(all)-i))
+			calls = append(calls, scriptCall{
+				keys: []string{broker.QueueKey(a.Request.Options.Queue, "pending")},
+				args: append(args, &a.Request.Options.Queue, &a.Limit, now, len(a.args)),
+			})
+			index = append(index, make([]int, 0, len(all)-i))
 		}
-		g := groups[at]
-		g.args, g.index = append(g.args, a.args...), append(g.index, i)
+		calls[at].args, index[at] = append(calls[at].args, a.args...), append(index[at], i)
 	}
-	return groups
+	return calls, index
 }
 
 // Prepare does the work of an admission that needs no Redis. Admit does it for
@@ -267,19 +264,24 @@ func (s *Store) Prepare(a *Admission) {
 
 func (s *Store) prepare(a *Admission) {
 	now := s.now()
-	inside, beside := *a, a.beside
+	inside, beside := a, a.beside
 	if beside == nil && len(a.Request.Payload) > inlineBytes {
 		beside = s.packer.pack(a.Request.Payload)
 	}
 	if beside != nil {
-		inside.Request.Payload = nil
+		without := *a
+		without.Request.Payload = nil
+		inside = &without
 	}
-	a.args = []any{a.ID, encode(&inside), fingerprint(a.Request) + strconv.FormatInt(now.UnixMilli(), 10)}
-	o := a.Request.Options
-	start, kept := o.Start(now), o.Retention == tasks.Duration(tasks.DefaultRetention)
+	msg, mark := encode(inside), make([]byte, 0, markSize)
+	mark = strconv.AppendInt(appendFingerprint(mark, &a.Request), now.UnixMilli(), 10)
+	o := &a.Request.Options
+	start := o.Start(now)
 	reuse := start.IsZero() && a.Reuse.usable()
-	if start.IsZero() && kept && beside == nil && a.stands == 0 && !reuse {
-		return // as most: the script takes these for granted
+	if start.IsZero() && !reuse && beside == nil && a.stands == 0 && !a.Chosen &&
+		o.Retention == tasks.Duration(tasks.DefaultRetention) && !s.rates.fullAt(o.Queue, now) {
+		a.args = []any{&a.ID, msg, mark} // as most: the script takes the rest for granted
+		return
 	}
 	at, stands := "", ""
 	if !start.IsZero() {
@@ -288,13 +290,13 @@ func (s *Store) prepare(a *Admission) {
 	if a.stands > 0 {
 		stands = strconv.Itoa(a.stands)
 	}
-	a.args = append(a.args, at, retentionSeconds(o), beside, stands)
+	a.args = []any{&a.ID, msg, mark, at, retentionSeconds(o), beside, stands}
 	if reuse {
 		a.args = append(a.args, a.Reuse.args(s.packer, now)...)
 	}
 }
 
-func retentionSeconds(o tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }
+func retentionSeconds(o *tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }
 
 // registerScript adds to a set even if Redis is full, as broker.Spare.
 var registerScript = redis.NewScript(`redis.call("SREM", KEYS[1], ""); return redis.call("SADD", KEYS[1], unpack(ARGV))`)

@@ -95,17 +95,62 @@ func TestAdmit_EqualTasksAreOne(t *testing.T) {
 
 func TestAdmit_AnswersEachOfMany(t *testing.T) {
 	t.Parallel()
-	s := results.New(brokertest.Start(t))
-	errs, err := s.Admit(t.Context(),
-		admission(t, "a", "one", 2), admission(t, "a", "one", 2), admission(t, "a", "two", 2),
-		admission(t, "b", "one", 2), admission(t, "c", "one", 2))
-	if err != nil {
-		t.Fatal(err)
+	for _, limit := range []int{2, 3} {
+		t.Run(fmt.Sprint("a limit of ", limit), func(t *testing.T) {
+			t.Parallel()
+			b := brokertest.Start(t)
+			errs, err := results.New(b).Admit(t.Context(),
+				admission(t, "a", "one", limit), admission(t, "a", "one", limit), admission(t, "a", "two", limit),
+				admission(t, "b", "one", limit), admission(t, "c", "one", limit))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var conflict *results.ConflictError
+			if errs[0] != nil || !errors.Is(errs[1], results.ErrKnown) || !errors.As(errs[2], &conflict) || errs[3] != nil {
+				t.Errorf("got %v, want nil, known, conflict, nil", errs)
+			}
+			if _, full := errors.AsType[*results.FullError](errs[4]); full != (limit == 2) {
+				t.Errorf("the last of three tasks: got %v", errs[4])
+			}
+			if got := b.Client().LRange(t.Context(), broker.QueueKey("search", "pending"), 0, -1).Val(); len(got) != limit {
+				t.Errorf("got %q in the queue, want %d tasks", got, limit)
+			}
+		})
 	}
-	var conflict *results.ConflictError
-	var full *results.FullError
-	if errs[0] != nil || !errors.Is(errs[1], results.ErrKnown) || !errors.As(errs[2], &conflict) || errs[3] != nil || !errors.As(errs[4], &full) {
-		t.Errorf("got %v, want nil, known, conflict, nil, full", errs)
+}
+
+// What is written before its place was known to be free leaves nothing behind.
+func TestAdmit_RefusedTasksLeaveNothing(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	s := results.New(b)
+	for i, n := range []int{1, 4, 1, 3} { // of which 5 have a place; the last come to a queue that is known to be full
+		var all []results.Admission
+		for k := range n {
+			all = append(all, admission(t, fmt.Sprintf("%d-%d", i, k), "q", 5))
+		}
+		errs, err := s.Admit(t.Context(), all...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, err := range errs {
+			if _, full := errors.AsType[*results.FullError](err); full != (i > 1) {
+				t.Errorf("call %d, task %d: got %v", i, k, err)
+			}
+		}
+		if i == 1 {
+			s = results.New(b) // which has been told nothing yet
+		}
+	}
+	several := results.New(b)
+	if errs, err := several.Admit(t.Context(), admission(t, "x", "q", 6), admission(t, "y", "q", 6)); err != nil || errs[0] != nil || errs[1] == nil {
+		t.Errorf("two tasks for one place: got %v, %v", errs, err)
+	}
+	if n := b.Client().LLen(t.Context(), broker.QueueKey("search", "pending")).Val(); n != 6 {
+		t.Errorf("got %d tasks in the queue, want 6", n)
+	}
+	if keys := b.Client().Keys(t.Context(), broker.TaskKey("search", "*")).Val(); len(keys) != 6 {
+		t.Errorf("got the records %q, want 6", keys)
 	}
 }
 

@@ -3,6 +3,7 @@ package results
 import (
 	"cmp"
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -10,9 +11,9 @@ import (
 	"github.com/jobyard/jobyard/internal/broker"
 )
 
-// combiner joins calls made at the same time into few round trips. A call that
-// finds the way free goes at once and alone; those that come while others are
-// under way go together with the next.
+// combiner joins calls made at the same time into few round trips. A call goes
+// at once and alone if none is under way; the others go together with those that
+// come soon, or that come until a round trip ends.
 type combiner[T, R any] struct {
 	// send makes one round trip. Its answers have the order of the calls.
 	send func(ctx context.Context, calls []T) ([]R, error)
@@ -24,21 +25,22 @@ type combiner[T, R any] struct {
 
 	mu      sync.Mutex
 	flying  int
-	waiting []*combined[T, R]
+	waiting []*flight[T, R]
 }
 
-type combined[T, R any] struct {
-	call   T
-	answer R
-	err    error
-	done   chan struct{}
+// flight is one round trip, which gathers calls until it starts.
+type flight[T, R any] struct {
+	calls   []T
+	done    chan struct{} // closed when the rest is set
+	answers []R
+	err     error
 }
 
 // do makes one call. It returns when its round trip has; the context ends the
 // wait, not the call.
 func (c *combiner[T, R]) do(ctx context.Context, call T) (answer R, err error) {
 	c.mu.Lock()
-	if c.flying < c.flights { // then nobody waits
+	if c.flying == 0 {
 		c.flying++
 		c.mu.Unlock()
 		ctx = context.WithoutCancel(ctx)
@@ -49,14 +51,26 @@ func (c *combiner[T, R]) do(ctx context.Context, call T) (answer R, err error) {
 		}
 		return answers[0], nil
 	}
-	mine := &combined[T, R]{call: call, done: make(chan struct{})}
-	c.waiting = append(c.waiting, mine)
+	f := c.gathering()
+	at := len(f.calls)
+	f.calls = append(f.calls, call)
+	starts := c.flying < c.flights
+	if starts {
+		c.flying++
+	}
 	c.mu.Unlock()
+	if starts {
+		runtime.Gosched() // those that the last round trip has woken may have calls, too
+		c.land(context.WithoutCancel(ctx))
+	}
 	limit, cancel := c.broker.CallContext(context.WithoutCancel(ctx))
 	defer cancel()
 	select {
-	case <-mine.done:
-		return mine.answer, mine.err
+	case <-f.done:
+		if f.err != nil {
+			return answer, f.err
+		}
+		return f.answers[at], nil
 	case <-ctx.Done():
 		return answer, ctx.Err()
 	case <-limit.Done():
@@ -64,12 +78,14 @@ func (c *combiner[T, R]) do(ctx context.Context, call T) (answer R, err error) {
 	}
 }
 
-// next takes the calls of the next round trip; c.mu is held.
-func (c *combiner[T, R]) next() []*combined[T, R] {
-	n := min(len(c.waiting), c.most)
-	batch := c.waiting[:n:n]
-	c.waiting = c.waiting[n:]
-	return batch
+// gathering is the flight that has room for another call; c.mu is held.
+func (c *combiner[T, R]) gathering() *flight[T, R] {
+	if n := len(c.waiting); n > 0 && len(c.waiting[n-1].calls) < c.most {
+		return c.waiting[n-1]
+	}
+	f := &flight[T, R]{done: make(chan struct{})}
+	c.waiting = append(c.waiting, f)
+	return f
 }
 
 // land ends a round trip: if calls have gathered meanwhile, the next one
@@ -81,25 +97,13 @@ func (c *combiner[T, R]) land(ctx context.Context) {
 		c.flying--
 		return
 	}
-	batch := c.next()
+	f := c.waiting[0]
+	c.waiting = c.waiting[1:]
 	go func() {
-		c.fly(ctx, batch)
+		f.answers, f.err = c.send(ctx, f.calls)
+		close(f.done)
 		c.land(ctx)
 	}()
-}
-
-func (c *combiner[T, R]) fly(ctx context.Context, batch []*combined[T, R]) {
-	calls := make([]T, len(batch))
-	for i, b := range batch {
-		calls[i] = b.call
-	}
-	answers, err := c.send(ctx, calls)
-	for i, b := range batch {
-		if b.err = err; err == nil {
-			b.answer = answers[i]
-		}
-		close(b.done)
-	}
 }
 
 // scriptCall is one call of a script.

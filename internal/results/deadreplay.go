@@ -126,7 +126,7 @@ func (s *Store) ReplayChanged(ctx context.Context, limit func(queue string) int,
 		return answers[0]
 	}
 	a := &held[0]
-	with := replayed{sum: fingerprint(r), beside: a.beside, retention: strconv.FormatInt(retentionSeconds(r.Options), 10)}
+	with := replayed{sum: fingerprint(r), beside: a.beside, retention: strconv.FormatInt(retentionSeconds(&r.Options), 10)}
 	if a.beside != nil {
 		a.Request.Payload = nil
 	}

@@ -13,7 +13,7 @@ import (
 // encoder; its client, run against a catcher, gives the same bytes at 30 times
 // the cost. TestEncode_WritesWhatAsynqWrites fails if asynq's form changes.
 func encode(a *Admission) []byte {
-	r, o := a.Request, a.Request.Options
+	r, o := &a.Request, &a.Request.Options
 	limit := (time.Duration(o.Timeout) + TimeoutGrace).Round(time.Second)
 	b := make([]byte, 0, len(a.ID)+len(r.Kind)+len(r.Payload)+len(o.Queue)+96)
 	b = appendText(b, 1, r.Kind)

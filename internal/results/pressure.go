@@ -110,6 +110,14 @@ func (r *rates) wait(queue string, processed int64, limit int, now time.Time) ti
 	return min(latest, max(soonest, wait.Round(time.Second)))
 }
 
+// fullAt reports whether the queue has refused a task within the last second or two.
+func (r *rates) fullAt(queue string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.readings[queue]
+	return len(all) > 0 && now.Sub(all[len(all)-1].at) < 2*time.Second
+}
+
 // read notes a reading, one a second at most, and returns how many attempts end
 // in a second.
 func (r *rates) read(queue string, d drained) (perSecond float64) {

@@ -13,17 +13,48 @@
 --         id, -2 the queue is full; and last how many
 --         tasks wait and how many attempts have ended so far
 local queue = "asynq:{" .. ARGV[1] .. "}:"
-local prefix, limit, now, each = queue .. "t:", tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local scheduled, retry = queue .. "scheduled", queue .. "retry"
 
--- Mostly one task comes alone, and nothing has to be remembered of others.
+-- Mostly all are new and there is room for them. Then they are written at once, and
+-- the length of the queue that comes of it is compared with the limit: the client
+-- sends tasks in this form, of three arguments, only under ids of its own and only to
+-- queues that it was not just told are full, so that it is seldom undone. A single
+-- task, as most are, needs no tables.
 if #ARGV == 7 then
-  local id = ARGV[5]
-  local key = prefix .. id
-  if redis.call("EXISTS", key, scheduled, retry) == 0 and redis.call("LLEN", KEYS[1]) < limit then
-    redis.call("HSET", key, "msg", ARGV[6], "state", "pending", "pending_since", now, "y_in", ARGV[7])
-    if redis.call("LPUSH", KEYS[1], id) == 1 then redis.call("PUBLISH", "jobyard:wake", ARGV[1]) end
-    return 1
+  local key = queue .. "t:" .. ARGV[5]
+  if redis.call("EXISTS", key, scheduled, retry) == 0 then
+    redis.call("HSET", key, "msg", ARGV[6], "state", "pending", "pending_since", ARGV[3], "y_in", ARGV[7])
+    local length = redis.call("LPUSH", KEYS[1], ARGV[5])
+    if length <= tonumber(ARGV[2]) then
+      if length == 1 then redis.call("PUBLISH", "jobyard:wake", ARGV[1]) end
+      return 1
+    end
+    redis.call("LPOP", KEYS[1])
+    redis.call("DEL", key)
+  end
+end
+
+local prefix, limit, now, each = queue .. "t:", tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+if each == 3 and #ARGV > 7 then
+  local keys, ids = {}, {}
+  for at = 5, #ARGV, 3 do
+    ids[#ids + 1] = ARGV[at]
+    keys[#keys + 1] = prefix .. ARGV[at]
+  end
+  if redis.call("EXISTS", scheduled, retry, unpack(keys)) == 0 then
+    local added = 0
+    for i = 1, #keys do
+      added = added + redis.call("HSET", keys[i], "msg", ARGV[3 * i + 3], "state", "pending", "pending_since", now, "y_in", ARGV[3 * i + 4])
+    end
+    if added == 4 * #keys then -- else two of them are the same
+      local length = redis.call("LPUSH", KEYS[1], unpack(ids))
+      if length <= limit then
+        if length == #ids then redis.call("PUBLISH", "jobyard:wake", ARGV[1]) end
+        return 1
+      end
+      redis.call("LTRIM", KEYS[1], #ids, -1)
+    end
+    redis.call("DEL", unpack(keys))
   end
 end
 
