@@ -22,6 +22,7 @@ func enqueueTrial(p *pair, n counts) trial {
 	note := fmt.Sprintf("enqueue: %d tasks of 200 bytes a round, %d of them by one caller one by one; asynq.Client with its defaults.", n.enqueue, n.enqueue/4)
 	noteBulk := "enqueue_bulk: one call of EnqueueAll against one caller's loop of Enqueue; enqueue_bulk_vs_64: against 64 callers of raw asynq."
 	return trial{
+		times: 3,
 		subjects: []subject{
 			{"ours enqueue 1", p.ours, enqueueOurs(p.ours, n.enqueue/4, 1)},
 			{"raw enqueue 1", p.base, enqueueRaw(p.base, n.enqueue/4, 1)},

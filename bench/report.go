@@ -44,6 +44,9 @@ func printTable(w io.Writer, rows []measured) error {
 
 // printCosts writes what a task costs in CPU time.
 func printCosts(w io.Writer, rows []measured) error {
+	if !slices.ContainsFunc(rows, func(m measured) bool { return m.costs }) {
+		return nil
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\nCPU time a task\tunit\tours: process\tredis\traw asynq: process\tredis\tratio of the sums\t")
 	for _, m := range rows {

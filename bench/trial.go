@@ -36,6 +36,9 @@ type row struct {
 type trial struct {
 	subjects []subject
 	rows     []row
+	// times is how many rounds are measured for each that was asked for; 0 is one.
+	// What takes little time and varies much needs more of them.
+	times int
 	// prepare sets up what stands for all rounds; nil if nothing does.
 	prepare func(ctx context.Context) (stop func() error, err error)
 }
@@ -77,6 +80,7 @@ func (t trial) run(ctx context.Context, s settings) (rows []measured, err error)
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
+	s.rounds *= max(1, t.times)
 	figures := make([][][]float64, s.rounds) // by round, subject and place
 	for round := range figures {
 		figures[round] = make([][]float64, len(t.subjects))

@@ -121,6 +121,9 @@ func Open(ctx context.Context, cfg Config, log zerolog.Logger) (*Broker, error) 
 	o.MaxRetries, o.DialerRetries = 2, 2
 	o.ContextTimeoutEnabled = true
 	o.Dialer = dial(o)
+	if o.Protocol == 0 {
+		o.Protocol = 2 // with 3 go-redis looks for notices before each answer; nobody here asked for any
+	}
 	b := &Broker{cfg: cfg, options: *o, client: redis.NewUniversalClient(o), log: log}
 	if err := b.Ping(ctx); err != nil {
 		return nil, errors.Join(err, b.client.Close())

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/jobyard/jobyard/internal/broker"
@@ -133,7 +134,7 @@ func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 		}
 		s.refuse(all, index[i], codes, answers)
 	}
-	return answers, nil
+	return answers, s.unmarked(ctx, all, answers)
 }
 
 // payloads counts the bytes of those that are not stored yet.
@@ -157,6 +158,8 @@ func (s *Store) refuse(all []*Admission, index []int, codes []int64, answers []e
 			answers[at] = ErrKnown
 		case 3:
 			answers[at] = ErrAnswered
+		case 4:
+			answers[at] = errUnmarked
 		case -1:
 			answers[at] = &ConflictError{ID: all[at].ID}
 		case -2:
@@ -180,15 +183,15 @@ func (s *Store) elsewhere(ctx context.Context, all []*Admission) ([]error, error
 		return answers, nil
 	}
 	var index []int
-	var cmds []*redis.StringCmd
+	var cmds []*redis.SliceCmd
 	sent, err := s.broker.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, a := range all {
 			if batch, ok := reserved(a.ID); ok && a.Chosen {
-				index, cmds = append(index, i), append(cmds, p.HGet(ctx, batchKey(batch), "sha"))
+				index, cmds = append(index, i), append(cmds, p.HMGet(ctx, batchKey(batch), "sha"))
 			}
 			for _, q := range tasks.Queues() {
 				if a.Chosen && q != a.Request.Options.Queue {
-					index, cmds = append(index, i), append(cmds, p.HGet(ctx, broker.TaskKey(q, a.ID), "y_in"))
+					index, cmds = append(index, i), append(cmds, p.HMGet(ctx, broker.TaskKey(q, a.ID), "y_in", "msg"))
 				}
 			}
 		}
@@ -198,31 +201,62 @@ func (s *Store) elsewhere(ctx context.Context, all []*Admission) ([]error, error
 		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
 	}
 	for j, cmd := range cmds {
-		switch a := all[index[j]]; {
-		case cmd.Val() == "":
-		case strings.HasPrefix(cmd.Val(), fingerprint(a.Request)):
-			answers[index[j]] = ErrKnown
-		default:
-			answers[index[j]] = &ConflictError{ID: a.ID}
+		if mark, msg := text(cmd, 0), text(cmd, 1); mark != "" || msg != "" {
+			answers[index[j]] = all[index[j]].compare(mark, msg)
 		}
 	}
 	return answers, nil
 }
 
+func text(cmd *redis.SliceCmd, field int) string {
+	if field >= len(cmd.Val()) {
+		return ""
+	}
+	s, _ := cmd.Val()[field].(string)
+	return s
+}
+
+// unmarked answers for the ids whose tasks the admit script could not compare,
+// since they were handed over under ids of the client's own.
+func (s *Store) unmarked(ctx context.Context, all []*Admission, answers []error) error {
+	for i, a := range all {
+		if !errors.Is(answers[i], errUnmarked) {
+			continue
+		}
+		msg, err := s.broker.Client().HGet(ctx, broker.TaskKey(a.Request.Options.Queue, a.ID), "msg").Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("enqueue: %w", s.broker.Explain(err))
+		}
+		answers[i] = a.compare("", msg)
+	}
+	return nil
+}
+
+var errUnmarked = errors.New("the id belongs to a task without a mark")
+
+// compare is the answer for an id whose task has the mark or, if it has none, the
+// message.
+func (a *Admission) compare(mark, msg string) error {
+	if mark == "" {
+		if m, err := readMessage([]byte(msg)); err == nil {
+			mark = fingerprint(tasks.Request{Kind: m.kind, Payload: m.payload})
+		}
+	}
+	if strings.HasPrefix(mark, fingerprint(a.Request)) {
+		return ErrKnown
+	}
+	return &ConflictError{ID: a.ID}
+}
+
 // fingerprintSize is the length of a fingerprint; the scripts know it too.
 const fingerprintSize = 22
 
-// markSize is the length of a fingerprint with a time in ms behind it.
-const markSize = fingerprintSize + 13
-
 // fingerprint tells tasks apart that would do other work: 128 bits
 // of a SHA-256.
-func fingerprint(r tasks.Request) string { return string(appendFingerprint(nil, &r)) }
-
-func appendFingerprint(b []byte, r *tasks.Request) []byte {
+func fingerprint(r tasks.Request) string {
 	var small [1024]byte // most are, and need no memory of their own
 	sum := sha256.Sum256(append(append(append(small[:0], r.Kind...), '\n'), r.Payload...))
-	return base64.RawURLEncoding.AppendEncode(b, sum[:16])
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // byQueue makes the calls that admit those that have no answer yet, one for each
@@ -273,16 +307,15 @@ func (s *Store) prepare(a *Admission) {
 		without.Request.Payload = nil
 		inside = &without
 	}
-	msg, mark := encode(inside), make([]byte, 0, markSize)
-	mark = strconv.AppendInt(appendFingerprint(mark, &a.Request), now.UnixMilli(), 10)
 	o := &a.Request.Options
 	start := o.Start(now)
 	reuse := start.IsZero() && a.Reuse.usable()
-	if start.IsZero() && !reuse && beside == nil && a.stands == 0 && !a.Chosen &&
+	if start.IsZero() && !reuse && beside == nil && a.stands == 0 && !a.Chosen && ownID(a.ID, now) &&
 		o.Retention == tasks.Duration(tasks.DefaultRetention) && !s.rates.fullAt(o.Queue, now) {
-		a.args = []any{&a.ID, msg, mark} // as most: the script takes the rest for granted
+		a.args = []any{&a.ID, encode(a)} // as most: the script takes the rest for granted
 		return
 	}
+	mark := fingerprint(a.Request) + strconv.FormatInt(now.UnixMilli(), 10)
 	at, stands := "", ""
 	if !start.IsZero() {
 		at = strconv.FormatFloat(float64(start.UnixMilli())/1000, 'f', 3, 64)
@@ -290,10 +323,26 @@ func (s *Store) prepare(a *Admission) {
 	if a.stands > 0 {
 		stands = strconv.Itoa(a.stands)
 	}
-	a.args = []any{&a.ID, msg, mark, at, retentionSeconds(o), beside, stands}
+	a.args = []any{&a.ID, encode(inside), mark, at, retentionSeconds(o), beside, stands}
 	if reuse {
 		a.args = append(a.args, a.Reuse.args(s.packer, now)...)
 	}
+}
+
+// ownID reports whether the id is one that was made just now, as a client makes
+// them for tasks: nobody else has it yet.
+func ownID(id string, now time.Time) bool {
+	made := idTime(id)
+	return !made.IsZero() && now.Sub(made).Abs() < time.Second
+}
+
+// idTime is when an id was made that tells it, as UUIDs of version 7 do; else zero.
+func idTime(id string) time.Time {
+	u, err := uuid.Parse(id)
+	if err != nil || u.Version() != 7 {
+		return time.Time{}
+	}
+	return time.Unix(u.Time().UnixTime()).UTC()
 }
 
 func retentionSeconds(o *tasks.Options) int64 { return int64(time.Duration(o.Retention).Seconds()) }

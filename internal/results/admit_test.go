@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
 
 	"github.com/jobyard/jobyard/internal/broker"
@@ -126,8 +127,8 @@ func TestAdmit_RefusedTasksLeaveNothing(t *testing.T) {
 	s := results.New(b)
 	for i, n := range []int{1, 4, 1, 3} { // of which 5 have a place; the last come to a queue that is known to be full
 		var all []results.Admission
-		for k := range n {
-			all = append(all, admission(t, fmt.Sprintf("%d-%d", i, k), "q", 5))
+		for range n {
+			all = append(all, admission(t, own(t), "q", 5))
 		}
 		errs, err := s.Admit(t.Context(), all...)
 		if err != nil {
@@ -143,7 +144,7 @@ func TestAdmit_RefusedTasksLeaveNothing(t *testing.T) {
 		}
 	}
 	several := results.New(b)
-	if errs, err := several.Admit(t.Context(), admission(t, "x", "q", 6), admission(t, "y", "q", 6)); err != nil || errs[0] != nil || errs[1] == nil {
+	if errs, err := several.Admit(t.Context(), admission(t, own(t), "q", 6), admission(t, own(t), "q", 6)); err != nil || errs[0] != nil || errs[1] == nil {
 		t.Errorf("two tasks for one place: got %v, %v", errs, err)
 	}
 	if n := b.Client().LLen(t.Context(), broker.QueueKey("search", "pending")).Val(); n != 6 {
@@ -178,6 +179,53 @@ func TestAdmit_AnIdIsOneTaskInTheWholeYard(t *testing.T) {
 	if err := s.AdmitOne(t.Context(), chosen(admission(t, "a", "q", 10, tasks.WithQueue("bulk")))); !errors.Is(err, results.ErrKnown) {
 		t.Errorf("the same work for the bulk queue: got %v, want ErrKnown", err)
 	}
+}
+
+// An id that the client made tells when, and a caller may use it again for the
+// same work, as any other.
+func TestAdmit_IDsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	s := results.New(b)
+	before := time.Now().Truncate(time.Millisecond)
+	one, other := own(t), own(t)
+	if errs, err := s.Admit(t.Context(), admission(t, one, "q", 10), admission(t, other, "other", 10)); err != nil || errors.Join(errs...) != nil {
+		t.Fatal(errs, err)
+	}
+	task, err := s.Get(t.Context(), one)
+	if err != nil || task.State != tasks.Pending || task.EnqueuedAt.Before(before) || task.EnqueuedAt.After(time.Now()) {
+		t.Errorf("got %+v, %v, want a pending task that came in just now", task, err)
+	}
+	if err := s.AdmitOne(t.Context(), admission(t, one, "q", 10)); !errors.Is(err, results.ErrKnown) {
+		t.Errorf("the same call once more: got %v, want ErrKnown", err)
+	}
+	for _, opts := range [][]tasks.Option{nil, {tasks.WithQueue("bulk")}} {
+		for query, want := range map[string]error{"q": results.ErrKnown, "another": &results.ConflictError{ID: one}} {
+			a := admission(t, one, query, 10, opts...)
+			a.Chosen = true
+			if err := s.AdmitOne(t.Context(), a); err == nil || err.Error() != want.Error() {
+				t.Errorf("%s for %q: got %v, want %v", query, a.Request.Options.Queue, err, want)
+			}
+		}
+	}
+	if err := b.Client().HSet(t.Context(), broker.TaskKey("search", other), "msg", "damaged").Err(); err != nil {
+		t.Fatal(err)
+	}
+	a := admission(t, other, "other", 10)
+	a.Chosen = true
+	var conflict *results.ConflictError
+	if err := s.AdmitOne(t.Context(), a); !errors.As(err, &conflict) {
+		t.Errorf("a damaged task: got %v, want a ConflictError", err)
+	}
+	if n := b.Client().LLen(t.Context(), broker.QueueKey("search", "pending")).Val(); n != 2 {
+		t.Errorf("got %d tasks in the queue, want 2", n)
+	}
+}
+
+// own is an id as a client makes them.
+func own(t testing.TB) string {
+	t.Helper()
+	return uuid.Must(uuid.NewV7()).String()
 }
 
 // asynq's own tools must be able to read what we wrote.

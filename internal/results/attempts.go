@@ -110,15 +110,19 @@ func (a *Attempts) put(id string, t *attempt) {
 // asynq asks for the scheduled tasks of a queue and then for those to be
 // retried; the first call answers for both.
 func (a *Attempts) forward(ctx context.Context, w *broker.Waker, call broker.Call) *redis.Cmd {
-	q := call.Queue
+	q, none := call.Queue, redis.NewCmd(ctx)
+	none.SetVal(int64(0))
 	if call.Keys[0] != broker.QueueKey(q, "scheduled") {
-		none := redis.NewCmd(ctx)
-		none.SetVal(int64(0))
+		return none
+	}
+	keys := []string{broker.QueueKey(q, "scheduled"), broker.QueueKey(q, "retry"), broker.QueueKey(q, "pending")}
+	// Mostly there are none, and to ask costs an idle node less than a script does.
+	if n, err := a.store.broker.Client().Exists(ctx, keys[:2]...).Result(); err != nil || n == 0 {
+		none.SetErr(err)
 		return none
 	}
 	now := a.store.now()
-	cmd := forwardScript.Run(ctx, a.store.broker.Client(),
-		[]string{broker.QueueKey(q, "scheduled"), broker.QueueKey(q, "retry"), broker.QueueKey(q, "pending")},
+	cmd := forwardScript.Run(ctx, a.store.broker.Client(), keys,
 		strconv.FormatFloat(float64(now.UnixMilli())/1000, 'f', 3, 64), broker.TaskKeyPrefix(q), now.UnixNano(), q)
 	if n, err := cmd.Int(); err == nil && n > 0 {
 		w.Announce(q)

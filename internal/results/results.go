@@ -201,6 +201,9 @@ func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 		EnqueuedAt: moment("y_in"), StartedAt: moment("y_start"), FinishedAt: moment("y_fin"),
 		Node: f["y_node"], PeakMemory: number("y_peak"),
 	}
+	if t.EnqueuedAt.IsZero() {
+		t.EnqueuedAt = idTime(id)
+	}
 	t.Replayed = parseReplayed(f["y_re"])
 	t.Progress = parseProgress(f["y_prog"], t)
 	// asynq has no state for canceled: such a task lies among its completed ones.

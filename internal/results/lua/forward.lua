@@ -2,7 +2,6 @@
 -- KEYS  1 scheduled  2 retry  3 pending
 -- ARGV  1 now in s  2 task key prefix  3 now in ns  4 queue
 -- returns how many were moved
-if redis.call("EXISTS", KEYS[1], KEYS[2]) == 0 then return 0 end
 local moved = 0
 for list = 1, 2 do
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[list], "-inf", ARGV[1], "LIMIT", 0, 100)) do
