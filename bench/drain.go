@@ -19,6 +19,7 @@ func drainTrial(p *pair, n counts) trial {
 		"ours serves all four kinds and keeps each result for a day, raw asynq serves one queue and keeps nothing.", n.drain, slots)
 	noteBatch := "drain_batch: the same, handed over as a batch."
 	return trial{
+		times: 3,
 		subjects: []subject{
 			{"ours drain", p.ours, drainOurs(p.ours, n.drain, fillTasks, tasks.Queue(kind))},
 			{"ours drain batch", p.ours, drainOurs(p.ours, n.drain, fillBatch, tasks.BulkQueue(kind))},
