@@ -16,6 +16,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -211,7 +212,7 @@ func (b *Broker) Explain(err error) error {
 		hint = "its certificate is not trusted: put the one of its authority where SSL_CERT_FILE points"
 	case strings.Contains(msg, "first record does not look like a TLS handshake"):
 		hint = "it does not speak TLS there: use redis:// instead of rediss://"
-	case b.options.TLSConfig == nil && errors.Is(err, io.EOF):
+	case b.options.TLSConfig == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
 		hint = "it hung up: start Redis there, or use rediss:// where it speaks TLS"
 	case strings.HasPrefix(msg, "NOAUTH"), strings.Contains(msg, "without any password"), strings.Contains(msg, "NOAUTH"):
 		hint = "it wants a password: put it into the address, as redis://:PASSWORD@host:port"

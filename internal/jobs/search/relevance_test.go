@@ -28,15 +28,17 @@ func measure(t *testing.T, j *Job, queries []judged, typos bool) (mrr, ndcg floa
 			continue
 		}
 		n++
-		// Ten pages are mostly within the first sections.
-		ranking := rank(t, j, q, text, 30)
-		if len(ranking) < 10 {
-			ranking = rank(t, j, q, text, 100)
-		}
-		for i, name := range ranking[:min(10, len(ranking))] {
-			if slices.Contains(q.Rel, name) || q.RelSection == name {
-				mrr += 1 / float64(i+1)
-				ndcg += 1 / math.Log2(float64(i+2))
+		// The answer is mostly among the first sections, and ten pages in few more.
+		for _, limit := range []int{10, 30, 100} {
+			ranking := rank(t, j, q, text, limit)
+			at := slices.IndexFunc(ranking[:min(10, len(ranking))], func(name string) bool {
+				return slices.Contains(q.Rel, name) || q.RelSection == name
+			})
+			if at >= 0 {
+				mrr += 1 / float64(at+1)
+				ndcg += 1 / math.Log2(float64(at+2))
+			}
+			if at >= 0 || len(ranking) >= 10 {
 				break
 			}
 		}
