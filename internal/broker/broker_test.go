@@ -145,6 +145,15 @@ func TestNodes(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0].ID != "new" || !got[0].Up(now) || got[1].Up(now) {
 		t.Errorf("got %+v, %v, want new (up) before old (down)", got, err)
 	}
+	if err := b.Client().LPush(t.Context(), "jobyard:node:list", "no node").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Client().ZAdd(t.Context(), "jobyard:nodes", redis.Z{Score: float64(now.UnixMilli()), Member: "list"}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Nodes(t.Context()); err != nil || len(got) != 2 {
+		t.Errorf("with something else under a node's key: got %+v, %v, want the others", got, err)
+	}
 }
 
 func TestEmbedded_KeepsItsData(t *testing.T) {

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -195,7 +194,7 @@ func (b *Broker) Nodes(ctx context.Context) ([]Node, error) {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err := Trouble(cmds, err); err != nil {
 		return nil, b.Explain(err)
 	}
 	nodes := make([]Node, 0, len(cmds))

@@ -197,7 +197,7 @@ func (s *Store) elsewhere(ctx context.Context, all []*Admission) ([]error, error
 		}
 		return nil
 	})
-	if err = trouble(sent, err); err != nil {
+	if err = broker.Trouble(sent, err); err != nil {
 		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
 	}
 	for j, cmd := range cmds {

@@ -132,11 +132,11 @@ func (s *Store) findDead(ctx context.Context, id string) (d Dead, msg, packed []
 		}
 		return nil
 	})
-	if err = trouble(cmds, err); err != nil {
+	if err = broker.Trouble(cmds, err); err != nil {
 		return d, nil, nil, fmt.Errorf("read dead letter %s: %w", id, s.broker.Explain(err))
 	}
 	for i, cmd := range cmds {
-		if foreign(cmd.Err()) {
+		if broker.Foreign(cmd.Err()) {
 			continue
 		}
 		values := cmd.(*redis.SliceCmd).Val()

@@ -159,7 +159,7 @@ func (s *Store) briefs(ctx context.Context, queue string, ids []string) ([]tasks
 		}
 		return nil
 	})
-	if err = trouble(cmds, err); err != nil {
+	if err = broker.Trouble(cmds, err); err != nil {
 		return nil, fmt.Errorf("read tasks: %w", s.broker.Explain(err))
 	}
 	all := make([]tasks.Task, 0, len(ids))

@@ -60,7 +60,7 @@ func (s *Store) Queues(ctx context.Context) ([]Queue, error) {
 		}
 		return nil
 	})
-	if err = trouble(cmds, err); err != nil {
+	if err = broker.Trouble(cmds, err); err != nil {
 		return nil, fmt.Errorf("read queues: %w", s.broker.Explain(err))
 	}
 	for i, cmd := range since {

@@ -243,13 +243,13 @@ func (s *Store) active(ctx context.Context) ([]held, error) {
 		}
 		return nil
 	})
-	if err = trouble(cmds, err); err != nil {
+	if err = broker.Trouble(cmds, err); err != nil {
 		return nil, fmt.Errorf("read active tasks: %w", s.broker.Explain(err))
 	}
 	known := all[:0]
 	for i, cmd := range cmds {
 		h := all[i]
-		if foreign(cmd.Err()) {
+		if broker.Foreign(cmd.Err()) {
 			if err := s.broker.Client().LRem(ctx, broker.QueueKey(h.queue, "active"), 0, h.id).Err(); err != nil {
 				return nil, fmt.Errorf("clear active tasks: %w", s.broker.Explain(err))
 			}

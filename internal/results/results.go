@@ -136,28 +136,11 @@ func (s *Store) lookUpAll(ctx context.Context, keys []string) (records []*redis.
 		err = failed
 	}
 	for _, r := range records {
-		if !foreign(r.Err()) {
+		if !broker.Foreign(r.Err()) {
 			err = cmp.Or(err, r.Err())
 		}
 	}
 	return records, err
-}
-
-// foreign tells that under a key lies something else than is read from it.
-// Whoever put it there: it is no task, and must not keep others from being read.
-func foreign(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
-
-// trouble is the first error of commands sent together that is none of a key.
-func trouble(cmds []redis.Cmder, err error) error {
-	if !foreign(err) && !errors.Is(err, redis.Nil) {
-		return err
-	}
-	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil && !foreign(err) && !errors.Is(err, redis.Nil) {
-			return err
-		}
-	}
-	return nil
 }
 
 // read reads records in one round trip. One that cannot be read says so itself.

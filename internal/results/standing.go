@@ -86,7 +86,7 @@ func (s *Store) stands(ctx context.Context, id string) (st Standing, found bool,
 		}
 		return nil
 	})
-	if err := trouble(cmds, err); err != nil {
+	if err := broker.Trouble(cmds, err); err != nil {
 		return st, false, err
 	}
 	for i, q := range queues {
