@@ -22,6 +22,7 @@ type check struct {
 type life struct {
 	offered, acked int64 // ms
 	refusals       int
+	left           bool    // it had no id, so its caller could not offer it again
 	runs           []int64 // when each execution began
 	first          *note   // the result as its caller saw it
 	last           *note   // and at the end
@@ -52,6 +53,8 @@ func readHistory(path string) (history, error) {
 			t.acked = n.At
 		case noteRefuse:
 			t.refusals++
+		case noteLeave:
+			t.left = true
 		case noteRun:
 			t.runs = append(t.runs, n.At)
 		case noteResult:
@@ -87,7 +90,7 @@ func judge(dir string, r rest) (verdict, error) {
 	completed := func(n *note) bool { return n != nil && n.State == string(tasks.Completed) }
 
 	count("never_acknowledged", "tasks that were offered again and again in vain", func(_ int, t *life) bool {
-		return t.offered > 0 && t.acked == 0
+		return t.offered > 0 && t.acked == 0 && !t.left
 	})
 	count("lost", "acknowledged tasks without a result, in Redis's log or for their caller", func(n int, t *life) bool {
 		return t.acked > 0 && (len(log[n]) == 0 || !completed(t.first) || !completed(t.last))
@@ -115,12 +118,15 @@ func judge(dir string, r rest) (verdict, error) {
 
 // figures are told, not judged.
 func figures(h history, r rest) []figure {
-	var acked, runs, again, refusals int
+	var acked, runs, again, refusals, left int
 	var first, rerun []time.Duration
 	for _, t := range h.tasks {
 		runs, refusals = runs+len(t.runs), refusals+t.refusals
 		if t.acked > 0 {
 			acked++
+		}
+		if t.left {
+			left++
 		}
 		if t.acked > 0 && t.first != nil {
 			first = append(first, time.Duration(t.first.At-t.acked)*time.Millisecond)
@@ -133,6 +139,7 @@ func figures(h history, r rest) []figure {
 	all := []figure{
 		{"tasks acknowledged", fmt.Sprint(acked)}, {"executions", fmt.Sprint(runs)},
 		{"tasks executed more than once", fmt.Sprint(again)}, {"offers refused and repeated", fmt.Sprint(refusals)},
+		{"offered without an id, refused and left", fmt.Sprint(left)},
 		{"keys in Redis at the end", fmt.Sprint(r.keys)},
 	}
 	for _, of := range []struct {

@@ -16,6 +16,7 @@ const (
 	noteOffer  = "offer"  // a task is about to be handed over
 	noteAck    = "ack"    // and was
 	noteRefuse = "refuse" // or not, with the error
+	noteLeave  = "leave"  // and is not offered again
 	noteRun    = "run"    // an execution: the task has fetched its document
 	noteResult = "result" // the result as its caller saw it first
 	noteAudit  = "audit"  // and as it was at the end

@@ -13,7 +13,8 @@ import (
 )
 
 // load hands tasks over at a steady rate, as patient callers would: what is
-// refused is offered again under the same id until it is acknowledged. Of each
+// refused is offered again under the same id until it is acknowledged. Every other
+// single task goes without an id, and is left if it is refused. Of each
 // acknowledged task it then awaits the result.
 type load struct {
 	settings
@@ -69,12 +70,20 @@ func (l *load) request(n int, options ...tasks.Option) tasks.Request {
 
 // one hands over a task and awaits it.
 func (l *load) one(ctx context.Context, n int) {
-	id := fmt.Sprint("chaos-", n)
 	l.ledger.write(note{What: noteOffer, Task: n})
-	if !l.insist(ctx, n, func() error {
-		_, err := l.client.Enqueue(ctx, l.request(n, tasks.WithID(id)))
+	var id string
+	offer := func(options ...tasks.Option) error {
+		t, err := l.client.Enqueue(ctx, l.request(n, options...))
+		id = t.ID
 		return err
-	}) {
+	}
+	if n%2 == 0 {
+		if !l.insist(ctx, n, func() error { return offer(tasks.WithID(fmt.Sprint("chaos-", n))) }) {
+			return
+		}
+	} else if err := offer(); err != nil {
+		l.ledger.write(note{What: noteLeave, Task: n, Text: err.Error()})
+		l.left.Add(-1)
 		return
 	}
 	l.acknowledged(n, id)

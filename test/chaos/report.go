@@ -80,7 +80,7 @@ func (v verdict) markdown() string {
 	}
 	line("\nEach task parses a document that it fetches from the checker, which numbers every execution. The checker believes no word")
 	line("of the queue: it compares its own ledger (what was acknowledged, executed, and seen as a result) with every write in Redis's")
-	line("append-only file.\n")
+	line("append-only file. What is refused is offered again under the same id; every other single task has none, and is left then.\n")
 	line("| promise | found | allowed | |\n|---|---|---|---|")
 	for _, c := range v.Checks {
 		sign := "ok"
