@@ -95,6 +95,28 @@ func TestClient_LimitHoldsForManyProducers(t *testing.T) {
 	}
 }
 
+// A call whose answer is lost is sent again: the task is there already.
+func TestClient_LostAnswerMakesNoSecondTask(t *testing.T) {
+	t.Parallel()
+	server := brokertest.Server(t, "")
+	proxy := brokertest.Between(t, server.URL)
+	c := doors(t, proxy.URL, 1)[0]
+	if _, err := c.Enqueue(t.Context(), query(t, "first")); err != nil { // the script is known from now on
+		t.Fatal(err)
+	}
+	for name, options := range map[string][]tasks.Option{"an id of its own": nil, "the caller's id": {tasks.WithID("mine")}} {
+		proxy.LoseAnswers(name, 1)
+		got, err := c.Enqueue(t.Context(), query(t, name, options...))
+		if err != nil || got.State != tasks.Pending || !proxy.Lost() {
+			t.Errorf("%s: got %+v, %v, want the task, after a lost answer", name, got, err)
+		}
+	}
+	b := brokertest.Open(t, server.URL)
+	if n := b.Client().LLen(t.Context(), broker.QueueKey("search", "pending")).Val(); n != 3 {
+		t.Errorf("got %d tasks, want 3", n)
+	}
+}
+
 // Every way in which Redis can be away is told within five seconds, however
 // many callers there are, and is over as soon as Redis is back.
 func TestClient_EveryCallerHearsThatRedisIsAway(t *testing.T) {
