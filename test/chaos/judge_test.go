@@ -137,3 +137,20 @@ func FuzzReadLog(f *testing.F) {
 		}
 	})
 }
+
+func TestIdleKeys(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]bool{
+		"asynq:{document_parse}:t:chaos-7":                              true,
+		"asynq:{document_parse}:t:01a22cd4-f17d-746a-aaf3-16ee54173898": true,
+		"asynq:{document_parse:bulk}:t:batch-7.b0":                      true,
+		"asynq:{document_parse}:t:01a22cd4-f17d-446a-aaf3-16ee54173898": false,
+		"asynq:{document_parse}:pending":                                false,
+		"asynq:{document_parse}:t:chaos-7!":                             false,
+		"jobyard:leases":                                                false,
+	} {
+		if got := idleKeys.MatchString(key); got != want {
+			t.Errorf("%s: got %t, want %t", key, got, want)
+		}
+	}
+}

@@ -24,7 +24,7 @@ type rest struct {
 // idleKeys are those of a yard with nothing to do: what is kept of finished
 // tasks and batches, counters, names, and heartbeats and results that expire.
 var idleKeys = regexp.MustCompile(`^(?:` +
-	`asynq:\{[a-z_]+(:bulk)?\}:(t:(chaos-\d+|[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{22}|batch-\d+\.b?\d+)|completed|archived|(processed|failed)(:\d{4}-\d\d-\d\d)?)` +
+	`asynq:\{[a-z_]+(:bulk)?\}:(t:(chaos-\d+|[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}|batch-\d+\.b?\d+)|completed|archived|(processed|failed)(:\d{4}-\d\d-\d\d)?)` +
 	`|asynq:queues|asynq:servers(:.*)?|asynq:workers(:.*)?` +
 	`|jobyard:cache:\{[a-z_0-9]+(:bulk)?\}:.*|jobyard:nodes|jobyard:node:.*|jobyard:batch:\{batch-\d+\}(:map|:done|:alone)?` +
 	`)$`)
