@@ -26,14 +26,7 @@ func document(t testing.TB, n int, opts ...tasks.Option) tasks.Request {
 
 func parsing(t testing.TB, source tasks.DocumentSource, opts ...tasks.Option) tasks.Request {
 	t.Helper()
-	r, err := tasks.DocumentParse.New(tasks.DocumentParsePayload{Source: source}, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r, err = r.Check(time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return request(t, tasks.DocumentParse, tasks.DocumentParsePayload{Source: source}, opts...)
 }
 
 func admitOne(t testing.TB, s *Store, id string, r tasks.Request) {

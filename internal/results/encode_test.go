@@ -78,10 +78,7 @@ func TestEncode_WritesWhatAsynqWrites(t *testing.T) {
 
 func TestEncode_Marks(t *testing.T) {
 	t.Parallel()
-	r, err := (tasks.Request{Kind: "search", Payload: []byte(`{"query":"x"}`)}).Check(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := searching(t, "x")
 	beside := r
 	beside.Payload = nil
 	tests := []struct {
@@ -108,10 +105,7 @@ func TestEncode_Marks(t *testing.T) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	r, err := (tasks.Request{Kind: "search", Payload: []byte(`{"query":"x"}`)}).Check(time.Now())
-	if err != nil {
-		b.Fatal(err)
-	}
+	r := searching(b, "x")
 	b.ReportAllocs()
 	for b.Loop() {
 		encode(&Admission{ID: "0197a7a5-6a5e-7cde-8f00-0123456789ab", Request: r})

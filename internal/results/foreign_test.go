@@ -20,14 +20,7 @@ func TestStore_ForeignKeys(t *testing.T) {
 	b := brokertest.Start(t)
 	s, ctx := New(b), t.Context()
 	admit := func(id string) error {
-		r, err := tasks.Search.New(tasks.SearchPayload{Query: id}, tasks.WithID(id))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r, err = r.Check(time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		return s.AdmitOne(ctx, Admission{ID: id, Chosen: true, Request: r, Limit: 10})
+		return s.AdmitOne(ctx, Admission{ID: id, Chosen: true, Request: searching(t, id, tasks.WithID(id)), Limit: 10})
 	}
 	for _, key := range []string{broker.TaskKey("search", "foreign"), broker.TaskKey("sdk_fetch", "elsewhere")} {
 		if err := b.Client().Set(ctx, key, "no hash", 0).Err(); err != nil {

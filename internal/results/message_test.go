@@ -9,16 +9,27 @@ import (
 	"github.com/jobyard/jobyard/tasks"
 )
 
-func encoded(t testing.TB, opts ...tasks.Option) []byte {
+// request is one to hand over, checked.
+func request[P tasks.Payload, R any](t testing.TB, kind tasks.Kind[P, R], payload P, opts ...tasks.Option) tasks.Request {
 	t.Helper()
-	r, err := tasks.Search.New(tasks.SearchPayload{Query: "q"}, opts...)
+	r, err := kind.New(payload, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r, err = r.Check(time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	return encode(&Admission{ID: "id", Request: r})
+	return r
+}
+
+func searching(t testing.TB, query string, opts ...tasks.Option) tasks.Request {
+	t.Helper()
+	return request(t, tasks.Search, tasks.SearchPayload{Query: query}, opts...)
+}
+
+func encoded(t testing.TB, opts ...tasks.Option) []byte {
+	t.Helper()
+	return encode(&Admission{ID: "id", Request: searching(t, "q", opts...)})
 }
 
 func TestReadMessage_ReadsWhatAsynqWrites(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jobyard/jobyard/internal/broker"
 	"github.com/jobyard/jobyard/internal/broker/brokertest"
-	"github.com/jobyard/jobyard/tasks"
 )
 
 func TestRates_Wait(t *testing.T) {
@@ -59,15 +58,8 @@ func TestAdmit_StopsBeforeRedisIsFull(t *testing.T) {
 	b := brokertest.Start(t)
 	s := New(b)
 	admit := func(id string) error {
-		r, err := tasks.Search.New(tasks.SearchPayload{Query: "q"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r, err = r.Check(time.Now()); err != nil {
-			t.Fatal(err)
-		}
 		s.memory.read = time.Time{} // look again
-		return s.AdmitOne(t.Context(), Admission{ID: id, Request: r, Limit: 10})
+		return s.AdmitOne(t.Context(), Admission{ID: id, Request: searching(t, "q"), Limit: 10})
 	}
 	if err := admit("before"); err != nil {
 		t.Fatal(err)

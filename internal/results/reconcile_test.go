@@ -35,13 +35,7 @@ func TestReconcile_SettlesWhatAsynqGaveUp(t *testing.T) {
 			t.Parallel()
 			b := brokertest.Start(t)
 			s := New(b)
-			r, err := tasks.Search.New(tasks.SearchPayload{Query: "q"}, tasks.WithRetention(2*time.Hour))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r, err = r.Check(time.Now()); err != nil {
-				t.Fatal(err)
-			}
+			r := searching(t, "q", tasks.WithRetention(2*time.Hour))
 			if err := s.AdmitOne(t.Context(), Admission{ID: "a", Request: r, Limit: 10}); err != nil {
 				t.Fatal(err)
 			}
@@ -78,13 +72,7 @@ func TestReconcile_HandsBackWhatNeverArrived(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)
 	s := New(b)
-	r, err := tasks.Search.New(tasks.SearchPayload{Query: "q"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r, err = r.Check(time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	r := searching(t, "q")
 	for _, id := range []string{"lost", "ready"} {
 		if err := s.AdmitOne(t.Context(), Admission{ID: id, Request: r, Limit: 10}); err != nil {
 			t.Fatal(err)
@@ -95,6 +83,7 @@ func TestReconcile_HandsBackWhatNeverArrived(t *testing.T) {
 	if _, err := l.take(t.Context(), "search", 1); err != nil { // and forgotten
 		t.Fatal(err)
 	}
+	var err error
 	if l.ready, err = l.take(t.Context(), "search", 1); err != nil || len(l.ready) != 1 {
 		t.Fatal(l.ready, err)
 	}

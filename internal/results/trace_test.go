@@ -3,18 +3,13 @@ package results
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jobyard/jobyard/internal/trace"
-	"github.com/jobyard/jobyard/tasks"
 )
 
 func TestTraceOf_WhatEncodeWrote(t *testing.T) {
 	t.Parallel()
-	r, err := (tasks.Request{Kind: "search", Payload: []byte(`{"query":"x"}`)}).Check(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := searching(t, "x")
 	place := trace.Read("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1")
 	of := func(a Admission) (above, link trace.Carried) {
 		a.ID, a.Request = "an-id", r
@@ -41,10 +36,7 @@ func TestTraceOf_WhatEncodeWrote(t *testing.T) {
 
 // Without a trace a task costs what it cost before there were any.
 func TestTrace_OffAllocatesNothing(t *testing.T) {
-	r, err := (tasks.Request{Kind: "search", Payload: []byte(`{"query":"x"}`)}).Check(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := searching(t, "x")
 	headers := map[string]string{HeaderTimeout: "30s"}
 	if n := testing.AllocsPerRun(1000, func() { encode(&Admission{ID: "an-id", Request: r}) }); n > 2 {
 		t.Errorf("a message takes %v allocations, want at most the message and its time limit", n)
