@@ -132,9 +132,11 @@ func (s *Store) admit(ctx context.Context, all []*Admission) ([]error, error) {
 		if err != nil || len(codes) != len(index[i])+2 {
 			return nil, fmt.Errorf("enqueue: unexpected answer of the script: %w", err)
 		}
-		s.refuse(all, index[i], codes, answers)
+		if err := s.refuse(ctx, all, index[i], codes, answers); err != nil {
+			return nil, err
+		}
 	}
-	return answers, s.unmarked(ctx, all, answers)
+	return answers, nil
 }
 
 // payloads counts the bytes of those that are not stored yet.
@@ -148,8 +150,9 @@ func payloads(all []*Admission) int {
 	return n
 }
 
-// refuse reads the script's answers for the admissions at index.
-func (s *Store) refuse(all []*Admission, index []int, codes []int64, answers []error) {
+// refuse reads the script's answers for the admissions at index. A task that was
+// handed over under an id of the client's own is compared here.
+func (s *Store) refuse(ctx context.Context, all []*Admission, index []int, codes []int64, answers []error) error {
 	n := len(index)
 	full := s.full(all[index[0]], codes[n], codes[n+1])
 	for j, at := range index {
@@ -159,13 +162,20 @@ func (s *Store) refuse(all []*Admission, index []int, codes []int64, answers []e
 		case 3:
 			answers[at] = ErrAnswered
 		case 4:
-			answers[at] = errUnmarked
+			a := all[at]
+			msg, err := s.broker.Client().HGet(ctx, broker.TaskKey(a.Request.Options.Queue, a.ID), "msg").Result()
+			if err != nil && !errors.Is(err, redis.Nil) {
+				return fmt.Errorf("enqueue: %w", s.broker.Explain(err))
+			}
+			answers[at] = a.compare("", msg)
 		case -1:
 			answers[at] = &ConflictError{ID: all[at].ID}
 		case -2:
 			answers[at] = full
+			s.rates.refuse(full.Queue, s.now())
 		}
 	}
+	return nil
 }
 
 // full is the refusal of a queue, and notes how far it has been drained.
@@ -201,38 +211,13 @@ func (s *Store) elsewhere(ctx context.Context, all []*Admission) ([]error, error
 		return nil, fmt.Errorf("enqueue: %w", s.broker.Explain(err))
 	}
 	for j, cmd := range cmds {
-		if mark, msg := text(cmd, 0), text(cmd, 1); mark != "" || msg != "" {
+		text := texts(cmd.Val())
+		if mark, msg := text(0), text(1); mark != "" || msg != "" {
 			answers[index[j]] = all[index[j]].compare(mark, msg)
 		}
 	}
 	return answers, nil
 }
-
-func text(cmd *redis.SliceCmd, field int) string {
-	if field >= len(cmd.Val()) {
-		return ""
-	}
-	s, _ := cmd.Val()[field].(string)
-	return s
-}
-
-// unmarked answers for the ids whose tasks the admit script could not compare,
-// since they were handed over under ids of the client's own.
-func (s *Store) unmarked(ctx context.Context, all []*Admission, answers []error) error {
-	for i, a := range all {
-		if !errors.Is(answers[i], errUnmarked) {
-			continue
-		}
-		msg, err := s.broker.Client().HGet(ctx, broker.TaskKey(a.Request.Options.Queue, a.ID), "msg").Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("enqueue: %w", s.broker.Explain(err))
-		}
-		answers[i] = a.compare("", msg)
-	}
-	return nil
-}
-
-var errUnmarked = errors.New("the id belongs to a task without a mark")
 
 // compare is the answer for an id whose task has the mark or, if it has none, the
 // message.

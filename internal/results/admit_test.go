@@ -224,6 +224,13 @@ func TestAdmit_IDsOfItsOwn(t *testing.T) {
 	if n := b.Client().LLen(t.Context(), broker.QueueKey("search", "pending")).Val(); n != 2 {
 		t.Errorf("got %d tasks in the queue, want 2", n)
 	}
+	third := own(t)
+	if err := s.AdmitOne(t.Context(), admission(t, third, "third", 10)); err != nil {
+		t.Fatal(err)
+	}
+	if fields := b.Client().HLen(t.Context(), broker.TaskKey("search", third)).Val(); fields != 3 {
+		t.Errorf("got %d fields after what was known, want the 3 of the short way: no queue was full", fields)
+	}
 }
 
 // own is an id as a client makes them.

@@ -79,7 +79,7 @@ var batchFields = []string{
 }
 
 func parseBatch(id string, values []any) (batch, bool) {
-	text := func(i int) string { s, _ := values[i].(string); return s }
+	text := texts(values)
 	number := func(i int) int { n, _ := strconv.Atoi(text(i)); return n }
 	moment := func(i int) time.Time {
 		if ms := number(i); ms > 0 {

@@ -39,7 +39,7 @@ type unitState struct {
 }
 
 func parseUnitState(u unit, values []any) unitState {
-	text := func(i int) string { s, _ := values[i].(string); return s }
+	text := texts(values)
 	number := func(i int) int { n, _ := strconv.Atoi(text(i)); return n }
 	st := unitState{
 		state: tasks.State(text(0)), size: max(1, number(2)),

@@ -43,7 +43,7 @@ var deadFields = append([]string{"y_fence", "y_crash", "y_batch"}, recordFields.
 
 // parseDead reads a record as a dead letter that failed in the given second.
 func parseDead(id, queue string, values []any, second float64) (Dead, bool) {
-	text := func(i int) string { s, _ := values[i].(string); return s }
+	text := texts(values)
 	t, ok := parse(id, queue, values[3:])
 	if !ok || t.State != tasks.Archived {
 		return Dead{}, false

@@ -80,6 +80,7 @@ func (g *guard) refused(b *broker.Broker, err error) error {
 type rates struct {
 	mu       sync.Mutex
 	readings map[string][]drained // by queue, the oldest first
+	refused  map[string]time.Time // by queue, when it last was full
 }
 
 // drained is how many attempts had ended by then.
@@ -110,12 +111,21 @@ func (r *rates) wait(queue string, processed int64, limit int, now time.Time) ti
 	return min(latest, max(soonest, wait.Round(time.Second)))
 }
 
-// fullAt reports whether the queue has refused a task within the last second or two.
+// refuse notes that the queue was full.
+func (r *rates) refuse(queue string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refused == nil {
+		r.refused = map[string]time.Time{}
+	}
+	r.refused[queue] = now
+}
+
+// fullAt reports whether the queue has refused a task within the last two seconds.
 func (r *rates) fullAt(queue string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := r.readings[queue]
-	return len(all) > 0 && now.Sub(all[len(all)-1].at) < 2*time.Second
+	return now.Sub(r.refused[queue]) < 2*time.Second
 }
 
 // read notes a reading, one a second at most, and returns how many attempts end

@@ -160,6 +160,17 @@ func (s *Store) read(ctx context.Context, keys []string) ([]*redis.SliceCmd, err
 	return records, nil
 }
 
+// texts gives the fields of a record as HMGET answers it, "" for what is not there.
+func texts(values []any) func(i int) string {
+	return func(i int) string {
+		if i >= len(values) {
+			return ""
+		}
+		s, _ := values[i].(string)
+		return s
+	}
+}
+
 // parse reads a record, its result as it is kept; ok is false if there is none.
 func parse(id, queue string, values []any) (t tasks.Task, ok bool) {
 	f := make(map[string]string, len(values))

@@ -104,7 +104,7 @@ func (s *Store) stands(ctx context.Context, id string) (st Standing, found bool,
 
 // read takes over the fields of standingFields.
 func (st *Standing) read(values []any) {
-	text := func(i int) string { v, _ := values[i].(string); return v }
+	text := texts(values)
 	if ns, err := strconv.ParseInt(text(1), 10, 64); err == nil && ns > 0 {
 		st.PendingSince = time.Unix(0, ns).UTC()
 	}

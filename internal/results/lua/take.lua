@@ -35,7 +35,8 @@ while #taken < most and cleared < 100 do
       cleared = cleared + 1
     else
       local attempts, fence = (tonumber(known[10]) or 0) + 1, (tonumber(known[11]) or 0) + 1
-      -- This look may have set out before the task came in.
+      -- This look may have set out before the task came in. Of its time in ns the first
+      -- 13 digits are ms.
       local started, enqueued = now, known[9] and string.sub(known[9], 23) or string.sub(known[5] or "0", 1, 13)
       if (tonumber(enqueued) or 0) > tonumber(started) then started = enqueued end
       redis.call("HSET", key, "state", "active", "y_start", started, "y_node", ARGV[3], "y_att", attempts, "y_fence", fence)
